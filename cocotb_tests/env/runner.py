@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build one Verilated model per (sources, parameters, flags) and run cocotb tests on it.
+
+A build costs many seconds, a test milliseconds: models are cached under build/cocotb by the hash
+of everything that went into them, and a lock lets parallel pytest workers share one build.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cocotb_tools.check_results import get_results
+from cocotb_tools.runner import get_runner
+
+from sim import toolchain
+
+
+def _digest(parts: Sequence[str], files: Sequence[Path]) -> str:
+    h = hashlib.sha256()
+    for part in parts:
+        h.update(part.encode() + b"\0")
+    for file in files:
+        h.update(file.read_bytes())
+    return h.hexdigest()[:16]
+
+
+def simulate(
+    toplevel: str,
+    test_module: str,
+    *,
+    sources: Sequence[str | Path] | None = None,
+    parameters: Mapping[str, object] | None = None,
+    extra_sources: Sequence[str | Path] = (),
+    plusargs: Sequence[str] = (),
+    testcase: str | None = None,
+    build_args: Sequence[str] = (),
+    extra_env: Mapping[str, str] | None = None,
+    timing: bool = False,
+) -> None:
+    """Build `toplevel` and run every `@cocotb.test` of `test_module`; fails the caller on failure.
+
+    Args:
+        toplevel: name of the top module.
+        test_module: dotted Python module with the cocotb tests, e.g. "cocotb_tests.prim.test_fifo".
+        sources: design files relative to rtl/; default: everything in rtl/rtl.f.
+            The packages are always put in front.
+        parameters: top-level parameters.
+        extra_sources: further files (a testbench wrapper), relative to the repository.
+        plusargs: runtime plusargs.
+        testcase: run only this test.
+        build_args: more Verilator arguments.
+        extra_env: environment of the simulation.
+        timing: build with --timing (clocks made in HDL).
+
+    Raises:
+        AssertionError: a test failed, or no test ran.
+    """
+    os.environ.update(toolchain.tool_env())
+    if sources is None:
+        files = toolchain.rtl_sources()
+    else:
+        files = toolchain.packages()
+        files += [p for s in sources if (p := toolchain.REPO / "rtl" / s) not in files]
+    files += [toolchain.REPO / s for s in extra_sources]
+    params = dict(parameters or {})
+    args = [
+        "-Wno-fatal",
+        "--x-assign", "unique",
+        "--public-flat-rw" if os.environ.get("TEEIO_PUBLIC") else "-DNO_PUBLIC",
+        *toolchain.verilator_make_args("-O1"),
+        *(["--timing"] if timing else []),
+        *build_args,
+    ]
+    digest = _digest([toplevel, repr(sorted(params.items())), repr(args)], files)
+    build_dir = toolchain.BUILD / "cocotb" / f"{toplevel}-{digest}"
+    build_dir.mkdir(parents=True, exist_ok=True)
+    runner = get_runner("verilator")
+    with (build_dir / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = build_dir / ".done"
+        runner.build(
+            sources=files,
+            hdl_toplevel=toplevel,
+            parameters=params,
+            build_args=args,
+            build_dir=build_dir,
+            always=not done.exists(),
+            waves=False,
+            timescale=("1ns", "1ps"),
+            log_file=str(build_dir / "build.log"),
+        )
+        done.touch()
+    name = test_module.rsplit(".", 1)[-1]
+    run_dir = build_dir / f"run-{name}-{testcase or 'all'}-{os.getpid()}"
+    shutil.rmtree(run_dir, ignore_errors=True)
+    run_dir.mkdir()
+    results = runner.test(
+        hdl_toplevel=toplevel,
+        test_module=test_module,
+        testcase=testcase,
+        build_dir=build_dir,
+        test_dir=run_dir,
+        plusargs=list(plusargs),
+        results_xml=str(run_dir / "results.xml"),
+        extra_env={
+            "PYTHONPATH": os.pathsep.join(
+                [str(toolchain.REPO), str(toolchain.REPO / "host_tools"),
+                 os.environ.get("PYTHONPATH", "")]
+            ),
+            **(extra_env or {}),
+        },
+    )
+    total, failed = get_results(results)
+    assert total > 0, f"{test_module}: no test ran"
+    assert failed == 0, f"{test_module}: {failed} of {total} cocotb tests failed, see {run_dir}"

@@ -1,0 +1,5 @@
+# The only list of design files, in compile order. "$CPU" is the RISC-V core of the package
+# pythondata-cpu-vexriscv. Read by simulation, lint and synthesis alike.
+pkg/pcie_pkg.sv
+pkg/ide_pkg.sv
+pkg/tdisp_pkg.sv
