@@ -3,3 +3,9 @@
 pkg/pcie_pkg.sv
 pkg/ide_pkg.sv
 pkg/tdisp_pkg.sv
+pkg/link_pkg.sv
+pkg/p384_pkg.sv
+link/link_rx.sv
+link/link_tx.sv
+link/link_control.sv
+link/bench_link.sv
