@@ -9,3 +9,5 @@ link/link_rx.sv
 link/link_tx.sv
 link/link_control.sv
 link/bench_link.sv
+dsm/dsm_ram.sv
+doe/doe_mailbox.sv
