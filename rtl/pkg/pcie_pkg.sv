@@ -103,6 +103,23 @@ package pcie_pkg;
     tlp_meta_t    meta;
   } tlp_beat_t;
 
+  // What the router decided about a non-posted request. The all-zero code is the refusal.
+  typedef enum logic [1:0] {
+    NpUnsupported = 2'd0,  // answer UR
+    NpAbort       = 2'd1,  // answer CA
+    NpMemRead     = 2'd2,  // memory read of function `func`
+    NpConfig      = 2'd3   // configuration request of function `func`
+  } np_verdict_e;
+
+  // A non-posted request on its way from the router through the queue to the completer.
+  typedef struct packed {
+    np_verdict_e  verdict;
+    logic [2:0]   func;     // function that claims the request; 0 if none does
+    logic [31:0]  data;     // payload DW of a configuration write as on the wire, otherwise 0
+    logic [127:0] header;
+    tlp_meta_t    meta;
+  } np_req_t;
+
   // One error to be reported through AER (valid/ready stream, one event per bad TLP).
   typedef struct packed {
     logic [4:0]   error;        // uncorrectable status bit number
@@ -126,6 +143,18 @@ package pcie_pkg;
     logic [2:0]  mrrs;
     logic [63:0] bar0;       // base address, low bits zero
   } func_cfg_t;
+
+  // A configuration write, shown in the cycle in which the registers hold the new value. Values
+  // are register values; `wdata` is what the request carried, bytes without enable included.
+  typedef struct packed {
+    logic        valid;
+    logic [2:0]  func;
+    logic [11:2] addr;
+    logic [3:0]  be;
+    logic [31:0] old_value;
+    logic [31:0] new_value;
+    logic [31:0] wdata;
+  } cfg_write_event_t;
 
   function automatic logic [31:0] bswap32(input logic [31:0] v);
     return {v[7:0], v[15:8], v[23:16], v[31:24]};
