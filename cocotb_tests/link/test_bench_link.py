@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bench_link against the host's own link code: nothing lost, doubled or stuck, whatever the wire does."""
+"""bench_link against the host's link code: nothing lost, doubled or stuck, whatever the wire does."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from teeio.wire.link import (
     ControlOp,
     ControlReceived,
     Synced,
-    TlpClass,
     TlpReceived,
 )
+from teeio.wire.tlp import TlpClass
 
 from cocotb_tests.env.runner import simulate
 from cocotb_tests.env.streams import (
@@ -63,7 +63,7 @@ class Bench:
         self.dut = dut
         self.rng = random.Random(seed)
         self.damage = damage
-        self.link = BenchLink(classify)
+        self.link = BenchLink()
         self.events: list[object] = []
         self.quiet = 0
         self.held: set[TlpClass] = set()
@@ -208,7 +208,7 @@ async def new_host_takes_over_after_one_that_died_in_mid_frame(dut) -> None:
     await bench.until(lambda: not bench.link.busy)
     bench.events.clear()
     bench.link._out += b"\x7e\x10\x05\x05"          # dies here
-    bench.link = BenchLink(classify)
+    bench.link = BenchLink()
     bench.link.start(b"ABCD")
     await bench.until(lambda: any(isinstance(e, Synced) for e in bench.events))
     await exchange(bench, 10, seed=9)

@@ -74,8 +74,8 @@ class DecodeError(TsmError):
         data: the whole object.
     """
 
-    def __init__(self, reason: str, *, offset: int, data: bytes) -> None:
-        super().__init__(f"{reason} at byte {offset} of {hexdump(data)}")
+    def __init__(self, reason: str, *, offset: int = 0, data: bytes = b"") -> None:
+        super().__init__(f"{reason} at byte {offset} of {hexdump(data)}" if data else reason)
         self.reason = reason
         self.offset = offset
         self.data = bytes(data)

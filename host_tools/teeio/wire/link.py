@@ -2,9 +2,9 @@
 """Bench link: framing, sequence numbers, retransmission and credits, without any I/O.
 
 A frame is ``FLAG body FLAG`` with byte stuffing (7Eh flag, 7Dh escape, XOR 20h). The body is
-``kind, seq, ack, grant[posted], grant[non-posted], grant[completion], payload, CRC-32 (little-endian)``.
-Kinds 1xh (a TLP of class x) and 20h (control) are sequenced and repeated go-back-N until acknowledged;
-grants are running totals modulo 256, so a lost or repeated frame cannot falsify them.
+``kind, seq, ack, grant[posted], grant[non-posted], grant[completion], payload, CRC-32`` (little-endian).
+Kinds 1xh (a TLP of class x) and 20h (control) are sequenced and repeated go-back-N until they are
+acknowledged; grants are running totals modulo 256, so a lost or repeated frame cannot falsify them.
 The device's side of the same protocol is ``rtl/link``.
 """
 
@@ -13,9 +13,10 @@ from __future__ import annotations
 import struct
 import zlib
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
+
+from teeio.wire.tlp import TlpClass, classify
 
 FLAG = 0x7E
 ESCAPE = 0x7D
@@ -47,14 +48,6 @@ class ControlOp(IntEnum):
     DELAY = 0x03
     SCRATCH = 0x04
     COUNTERS = 0x05
-
-
-class TlpClass(IntEnum):
-    """Flow-control classes; the numbers are the IDE sub-stream numbers."""
-
-    POSTED = 0
-    NON_POSTED = 1
-    COMPLETION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +151,8 @@ class BenchLink:
 
     Feed received bytes with `receive`, take bytes to send from `take_output`; `send_tlp` and
     `send_control` queue. Time is the caller's: call `on_timeout` when nothing moved for a while.
-
-    Args:
-        classify: tells the class of a TLP from its bytes.
     """
 
-    classify: Callable[[bytes], TlpClass]
     counters: LinkCounters = field(default_factory=LinkCounters)
     synced: bool = False
     _deframer: Deframer = field(default_factory=Deframer)
@@ -206,7 +195,7 @@ class BenchLink:
         if len(tlp) % 4 or not 12 <= len(tlp) <= MAX_TLP_BYTES:
             raise ValueError(f"a TLP has 12..{MAX_TLP_BYTES} bytes in whole DWs, not {len(tlp)}")
         self._order += 1
-        self._queues[self.classify(tlp)].append((self._order, tlp))
+        self._queues[classify(tlp)].append((self._order, tlp))
 
     def send_control(self, op: int, arg: int = 0) -> None:
         """Queue one control request with a 32-bit argument."""
