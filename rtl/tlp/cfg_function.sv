@@ -11,7 +11,7 @@
 //   * flr_request_o pulses when Initiate FLR is written; the bit reads 0.
 //   * Powers states D0 and D3hot; a write of D1 or D2 changes nothing. No_Soft_Reset = 1.
 //   * Writable fields are as wide as the capability allows: BAR0 decodes BarBytes.
-// PCIe Base 7.5, 7.7, 7.8; values: docs/registers.md, section on configuration space.
+// PCIe Base 7.5, 7.7, 7.8; reset values and masks stand as a table in cocotb_tests/tlp/cfg_model.py.
 module cfg_function
   import pcie_pkg::*;
   import cfg_pkg::*;
