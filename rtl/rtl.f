@@ -25,3 +25,5 @@ tlp/cfg_function.sv
 tlp/cfg_ide.sv
 tlp/cfg_space.sv
 tdisp/config_watch.sv
+tlp/np_queue.sv
+tlp/tlp_router.sv

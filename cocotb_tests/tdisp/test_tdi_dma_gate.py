@@ -26,7 +26,7 @@ from cocotb_tests.env.streams import (
 VIEW: Fields = (("state", 2), ("msix_locked", 1), ("block", 2))
 UNLOCKED, LOCKED, RUN, ERROR = range(4)
 
-# TDISP rules as requester: (is MSI-X, state, table locked) -> T of what leaves, None = must not leave.
+# TDISP rules as requester: (is MSI-X, state, table locked) -> T of what leaves; None: nothing may.
 RULES: dict[tuple[int, int, int], int | None] = {
     (0, UNLOCKED, 0): 0, (0, UNLOCKED, 1): 0,
     (0, LOCKED, 0): None, (0, LOCKED, 1): None,

@@ -50,7 +50,7 @@ def test_tdi_filter() -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def filter_is_the_table_in_every_case(dut) -> None:
-    """All 4 states x 16 pages x 5 kinds x 2 lock flags x 4 bound blocks answer as the table says."""
+    """4 states x 16 pages x 5 kinds x 2 lock flags x 4 bound blocks, answers as in the table."""
     cases = 0
     for state, page, locked, bound in itertools.product(range(4), range(16), (0, 1), range(4)):
         dut.is_tdi_i.value = 1

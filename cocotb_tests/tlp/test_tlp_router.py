@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Iterator
 
 import cocotb
 from cocotb.clock import Clock
@@ -54,7 +55,10 @@ def rid(func: int) -> int:
 
 @dataclasses.dataclass
 class Expect:
-    """What must happen to one TLP: where it goes, and the error (bit, function or None = all, advisory)."""
+    """What must happen to one TLP: where it goes, and the error it reports.
+
+    error: (AER bit, function or None for all functions, advisory).
+    """
 
     target: str  # "wr", "np", "cpl", "none"
     func: int = 0
@@ -69,7 +73,10 @@ class Bench:
                  np_stall: float | None = None) -> None:
         self.dut = dut
         Clock(dut.clk_i, 10, unit="ns").start()
-        pause = (lambda n, p: random_pauses(seed + n, p) if p else None)
+
+        def pause(n: int, probability: float) -> Iterator[bool] | None:
+            return random_pauses(seed + n, probability) if probability else None
+
         self.rx = StreamDriver(dut.clk_i, dut.rx_valid_i, dut.rx_ready_o, dut.rx_i, pause(1, idle))
         self.wr = StreamMonitor(dut.clk_i, dut.wr_valid_o, dut.wr_ready_i,
                                 {"beat": dut.wr_o, "func": dut.wr_func_o}, pause(2, stall))
@@ -106,6 +113,11 @@ class Bench:
     async def start(self) -> None:
         self.apply()
         await reset(self.dut.clk_i, self.dut.rst_i)
+        # What an earlier test left in the design came out before the reset.
+        for monitor in (self.wr, self.np, self.cpl, self.aer, self.msg):
+            while not monitor.queue.empty():
+                monitor.queue.get_nowait()
+        self.released = dict.fromkeys(self.released, 0)
 
     async def settle(self, cycles: int = 60) -> None:
         await self.rx.drain()
@@ -373,7 +385,6 @@ async def waiting_reads_lose_their_permission_for_good(dut) -> None:
         b.apply()
     await b.settle(4)
     b.np.pauses = iter(lambda: False, None)
-    b.np.queue._queue.clear()
     await b.settle(40)
     got = {}
     while not b.np.queue.empty():
