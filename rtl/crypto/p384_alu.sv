@@ -81,13 +81,12 @@ module p384_alu
   digit_t rdata [NumDigits];
   digit_t wdata [NumDigits];
   digit_t norm  [NumDigits];
-  digit_t a     [NumDigits + 1];
+  digit_t a     [NumDigits];
   acc_t   acc   [NumDigits + 1];
   prod_t  prod  [NumDigits + 1];
   digit_t x, m, serial_in;
   acc_t   low_sum;
 
-  assign a[NumDigits]    = serial_in;
   assign acc[NumDigits]  = '0;
   assign prod[NumDigits] = '0;
   assign low_sum         = acc[0] + acc_t'(prod[0]);
@@ -103,7 +102,8 @@ module p384_alu
   end
 
   for (genvar j = 0; j < NumDigits; j++) begin : gen_lane
-    acc_t acc_prev, drop_carry;
+    acc_t   acc_prev, drop_carry;
+    digit_t a_next;
     if (j == 0) begin : gen_bottom
       assign acc_prev   = '0;
       assign drop_carry = carry_of(low_sum);
@@ -111,13 +111,18 @@ module p384_alu
       assign acc_prev   = acc[j-1];
       assign drop_carry = '0;
     end
+    if (j == NumDigits - 1) begin : gen_top
+      assign a_next = serial_in;
+    end else begin : gen_lower
+      assign a_next = a[j+1];
+    end
 
     p384_lane #(.Index(j)) u_lane (
       .clk_i,
       .ctrl_i       (lane),
       .rdata_i      (rdata[j]),
       .norm_o       (norm[j]),
-      .a_next_i     (a[j+1]),
+      .a_next_i     (a_next),
       .a_o          (a[j]),
       .x_i          (x),
       .m_i          (m),
