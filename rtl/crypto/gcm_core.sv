@@ -7,7 +7,7 @@
 // other bytes are ignored on input and zero on output.
 //
 // Contract
-//   keys     key_valid_i/key_ready_o takes a key between messages; key_done_o pulses 35 cycles
+//   keys     key_valid_i/key_ready_o takes a key between messages; key_done_o pulses 34 cycles
 //            later, when the slot is usable. erase_* overwrites a slot with zero in 17 cycles
 //            (erase_done_o), also beside a message of another slot; a running message of that very
 //            slot is dropped as by abort_i. Which slots hold a key is the caller's knowledge: a
