@@ -2,8 +2,8 @@
 """Build the images that the DSM runs: boot ROM and firmware, C to memory files.
 
 An image is written three times: `.elf` for people, `.bin` padded with zeros to the size of its ROM
-(what a host measures: SHA-384 over these bytes), `.hex` for $readmemh (one little-endian 32-bit word
-a line). Builds are cached under build/firmware by the content of everything that went into them.
+(what a host measures: SHA-384 over these bytes), `.hex` for $readmemh (one little-endian 32-bit
+word a line). Builds are cached under build/firmware by the content of everything that went into them.
 
     python -m sim.firmware            builds boot ROM and firmware, prints sizes and digests
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import re
 import struct
 import subprocess
@@ -84,7 +85,7 @@ def write_slot0(path: Path, structure: bytes) -> None:
 
 
 def _elf_parts(elf: Path) -> tuple[bytes, int, int, int]:
-    """Return (bytes of the ROM from its first address, used ROM, variables, stack) of an ELF file."""
+    """Return (content of the ROM, bytes used of it, variables, stack) of an ELF file."""
     data = elf.read_bytes()
     if data[:6] != b"\x7fELF\x01\x01":
         raise RuntimeError(f"{elf} is no 32-bit little-endian ELF file")
@@ -191,7 +192,11 @@ def map_constants() -> dict[str, int]:
 
 
 def main() -> int:
-    """Command line: build what exists and print sizes."""
+    """Command line: build what exists and print sizes (`--json`: the files, for programs)."""
+    if "--json" in sys.argv[1:]:
+        images = (build_boot(), build_firmware())
+        print(json.dumps({i.name: {"hex": str(i.hex), "bin": str(i.bin)} for i in images}))
+        return 0
     boot = build_boot()
     print(boot.describe())
     print(f"           {boot.digest().hex()}")

@@ -15,6 +15,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parent.parent
 BUILD = REPO / "build"
 RTL_LIST = REPO / "rtl" / "rtl.f"
+_PCH_INCLUDE = "CFG_CXXFLAGS_PCH_I=-include"
 
 
 def package_dir(name: str) -> Path:
@@ -37,6 +38,9 @@ def tool_env() -> dict[str, str]:
     env["PATH"] = os.pathsep.join(
         [str(root / "bin"), str(Path(sys.executable).parent), env.get("PATH", "")]
     )
+    # cocotb's runner calls make by itself: a model large enough to be split needs this there, too.
+    if _PCH_INCLUDE not in env.get("MAKEFLAGS", ""):
+        env["MAKEFLAGS"] = f"{env.get('MAKEFLAGS', '')} {_PCH_INCLUDE}".strip()
     return env
 
 

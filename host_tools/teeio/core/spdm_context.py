@@ -16,7 +16,7 @@ import abc
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from teeio.core.measurements import SignedMeasurements
 from teeio.core.spdm_crypto import CONTEXT_MEASUREMENTS, PublicKey, Rng, Suite
@@ -43,6 +43,9 @@ from teeio.wire.spdm_measurements import (
     Measurements,
 )
 
+Accept: TypeAlias = Callable[[SpdmMessage, bytes, bytes], None]
+"""Judges a decoded response, given the request's bytes and its own; may raise PeerError."""
+
 MAX_NOT_READY: Final = 8
 """ResponseNotReady answers to one request before we give up."""
 
@@ -67,7 +70,6 @@ class Pending:
     Attributes:
         request: encoded plain message.
         expects: the class of the response.
-        accept: judges the decoded response and its exact bytes; may raise PeerError.
         not_ready: set while the device has promised the answer for later.
         not_ready_count: how often it did.
     """
@@ -75,7 +77,7 @@ class Pending:
     request: bytes
     expects: type[SpdmMessage]
     layout: Layout
-    accept: Callable[[SpdmMessage, bytes, bytes], None]
+    accept: Accept
     not_ready: NotReady | None = None
     not_ready_count: int = 0
 
@@ -162,7 +164,7 @@ class SpdmContext(abc.ABC):
         self,
         request: SpdmMessage,
         expects: type[SpdmMessage],
-        accept: Callable[[SpdmMessage, bytes, bytes], None],
+        accept: Accept,
         layout: Layout | None = None,
     ) -> bytes:
         if self._phase in (SpdmPhase.CLOSED, SpdmPhase.DEAD):

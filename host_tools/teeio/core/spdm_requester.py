@@ -21,7 +21,7 @@ from typing import Final
 
 from teeio.core.certificates import VerifiedChain
 from teeio.core.key_schedule import KeySchedule
-from teeio.core.spdm_context import SpdmContext, SpdmPhase
+from teeio.core.spdm_context import Accept, SpdmContext, SpdmPhase
 from teeio.core.spdm_crypto import (
     CONTEXT_CHALLENGE_AUTH,
     CONTEXT_KEY_EXCHANGE_RSP,
@@ -59,6 +59,7 @@ from teeio.wire.spdm_base import (
     BaseAsym,
     BaseHash,
     Cap,
+    Code,
     Dhe,
     ErrorCode,
     Layout,
@@ -90,6 +91,9 @@ TEE_IO_CAPABILITIES: Final = Cap.CERT | Cap.MEAS_SIGNED | Cap.ENCRYPT | Cap.MAC 
 
 MAX_CT_EXPONENT: Final = 31
 PCIE_MAX_CT_EXPONENT: Final = 23
+_RESTARTS_IDENTITY_LOG: Final = (Code.GET_DIGESTS, Code.GET_MEASUREMENTS, Code.KEY_EXCHANGE)
+"""Requests that empty the DIGESTS and CERTIFICATE part of M1/M2."""
+
 _MEAS_MASK: Final = Cap.MEAS_UNSIGNED | Cap.MEAS_SIGNED
 
 
@@ -204,6 +208,18 @@ class SpdmRequester(SpdmContext):
 
     def _log_identity(self, request: bytes, response: bytes) -> None:
         self._transcript.identity += request + response
+
+    def _begin(
+        self,
+        request: SpdmMessage,
+        expects: type[SpdmMessage],
+        accept: Accept,
+        layout: Layout | None = None,
+    ) -> bytes:
+        wire = super()._begin(request, expects, accept, layout)
+        if request.CODE in _RESTARTS_IDENTITY_LOG:
+            self._transcript.identity = b""
+        return wire
 
     def _on_error(self, error: SpdmError) -> None:
         if error.error != ErrorCode.BUSY:

@@ -7,13 +7,12 @@ Same shape as `SpdmRequester`, but what goes out and comes in are secured record
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from teeio.core.certificates import VerifiedChain
 from teeio.core.key_schedule import ApplicationSecrets, HandshakeSecrets, KeySchedule
 from teeio.core.secret import Secret
-from teeio.core.spdm_context import SpdmContext, SpdmPhase
+from teeio.core.spdm_context import Accept, SpdmContext, SpdmPhase
 from teeio.core.spdm_crypto import PublicKey, Rng, Suite
 from teeio.core.spdm_record import RecordChannel
 from teeio.core.transcript import SessionTranscript
@@ -312,7 +311,7 @@ class SpdmSession(SpdmContext):
         self,
         operation: KeyUpdateOp,
         tag: int | None,
-        accept: Callable[[SpdmMessage, bytes, bytes], None],
+        accept: Accept,
     ) -> bytes:
         number = self._rng(1)[0] if tag is None else tag
         message = KeyUpdate(version=self.version, operation=operation, tag=number)

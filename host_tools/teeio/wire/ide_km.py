@@ -126,7 +126,11 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryResp:
-    """QUERY_RESP. `registers` is the IDE capability of that port."""
+    """QUERY_RESP. `registers` is the IDE capability of that port.
+
+    `extra` are DWs beyond the blocks that the capability register announces. They should not be
+    there, but the sample responder of the reference emulator sends them.
+    """
 
     KIND: ClassVar[IdeKmObject] = IdeKmObject.QUERY_RESP
     port_index: int
@@ -135,6 +139,7 @@ class QueryResp:
     segment: int
     max_port_index: int
     registers: IdeRegisters
+    extra: bytes = b""
     reserved: int = 0
 
     @property
@@ -144,7 +149,8 @@ class QueryResp:
     def encode(self) -> bytes:
         w = _start(self.KIND).u8(self.reserved).u8(self.port_index, "PortIndex")
         w.u8(self.dev_func, "DevFunc").u8(self.bus, "Bus").u8(self.segment, "Segment")
-        return w.u8(self.max_port_index, "MaxPortIndex").raw(self.registers.encode()).done()
+        w.u8(self.max_port_index, "MaxPortIndex").raw(self.registers.encode())
+        return w.raw(self.extra).done()
 
     @classmethod
     def decode(cls, r: Reader) -> QueryResp:
@@ -157,7 +163,16 @@ class QueryResp:
             segment=r.u8("Segment"),
             max_port_index=r.u8("MaxPortIndex"),
             registers=IdeRegisters.decode(r),
+            extra=_read_extra(r),
         )
+
+
+def _read_extra(r: Reader) -> bytes:
+    if r.remaining % 4:
+        r.fail("the IDE registers are not whole DWs")
+    if r.remaining and r.strict:
+        r.fail(f"{r.remaining} bytes beyond the blocks that the capability announces")
+    return r.rest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

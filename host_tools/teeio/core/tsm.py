@@ -1,0 +1,433 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TEE security manager: connect, bind, start, unbind, disconnect, info.
+
+Every verb is a generator of operations: an untrusted carrier performs them, in a simulation, on a
+virtual board or on hardware, and the verb decides from the answers alone. A verb that fails leaves
+the manager in the state it was in before, or closed; it never half trusts a device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from teeio.core import ide_km, spdm_flow, tdisp
+from teeio.core.certificates import ChainPolicy, PcieIdentity, VerifiedChain
+from teeio.core.doe_mailbox import DoeMailbox
+from teeio.core.enumerate import (
+    ECAP_DOE,
+    ECAP_IDE,
+    ECAP_SERIAL,
+    Function,
+    bdf_name,
+    enumerate_device,
+)
+from teeio.core.measurements import References
+from teeio.core.ops import PortKey, PortSecure, PortStream, Steps, cfg_read, cfg_write
+from teeio.core.secret import Secret
+from teeio.core.spdm_crypto import Rng
+from teeio.core.spdm_flow import Attestation, Session
+from teeio.core.spdm_requester import RequesterConfig
+from teeio.errors import LocalError, PeerError, TransportError, TsmError
+from teeio.wire.ide_km import KeyDirection, SubStream
+from teeio.wire.tdisp import InterfaceId, LockFlag, TdiState
+from teeio.wire.tdisp_report import InterfaceReport, RangeAttribute
+
+Observer = Callable[[str, str], None]
+
+# IDE capability (PCIe Base 7.9.26).
+IDE_CAP = 0x04
+IDE_BLOCKS = 0x0C
+CAP_LINK = 1 << 0
+CAP_SELECTIVE = 1 << 1
+CAP_IDE_KM = 1 << 6
+CONTROL_ENABLE = 1 << 0
+CONTROL_DEFAULT_STREAM = 1 << 22
+STATE_SECURE = 2
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TsmPolicy:
+    """What this TSM trusts and asks for.
+
+    Attributes:
+        roots: trusted root certificates, DER.
+        at: time at which certificates must be valid (timezone-aware).
+        references: measurement reference values, index -> (value type, value).
+        stream_id: Stream ID to use.
+        require_pcie_identity: the leaf must name exactly the function that answers.
+    """
+
+    roots: tuple[bytes, ...]
+    at: datetime
+    references: References
+    stream_id: int = 1
+    require_pcie_identity: bool = True
+    requester: RequesterConfig = field(default_factory=RequesterConfig)
+
+
+@dataclass(slots=True)
+class BoundTdi:
+    """One interface that is locked, running or in error.
+
+    Attributes:
+        function: the function it is.
+        interface: its INTERFACE_ID.
+        report: the verified interface report.
+        lock_msix: the MSI-X table was locked.
+    """
+
+    function: Function
+    interface: InterfaceId
+    report: InterfaceReport
+    lock_msix: bool
+    nonce: Secret | None = field(repr=False, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBlock:
+    """A selective stream block of the device: register offset, number of address blocks."""
+
+    offset: int
+    addresses: int
+
+    @property
+    def control(self) -> int:
+        """Offset of Selective IDE Stream Control."""
+        return self.offset + 4
+
+    @property
+    def status(self) -> int:
+        """Offset of Selective IDE Stream Status."""
+        return self.offset + 8
+
+
+class Tsm:
+    """One TSM that serves one device.
+
+    Args:
+        policy: what it trusts.
+        rng: source of random bytes.
+        observe: called with (step, detail) as a verb goes on, for people.
+    """
+
+    def __init__(self, policy: TsmPolicy, rng: Rng, observe: Observer | None = None) -> None:
+        self.policy = policy
+        self.functions: list[Function] = []
+        self.mailbox: DoeMailbox | None = None
+        self.session: Session | None = None
+        self.chain: VerifiedChain | None = None
+        self.slot = 0
+        self.attestation: Attestation | None = None
+        self.block: StreamBlock | None = None
+        self.tdis: dict[int, BoundTdi] = {}
+        self._rng = rng
+        self._observe = observe or (lambda step, detail: None)
+
+    # ---- discovery -------------------------------------------------------------------------------
+    def discover(self, bus: int = 1) -> Steps[list[Function]]:
+        """Enumerate the device and find the mailbox of function 0.
+
+        Raises:
+            PeerError: no DOE or IDE capability in function 0, or no TEE-IO function.
+        """
+        self.functions = yield from enumerate_device(bus)
+        first = self.functions[0]
+        for identity, name in ((ECAP_DOE, "DOE"), (ECAP_IDE, "IDE")):
+            if identity not in first.ecaps:
+                raise PeerError(f"function 0 has no {name} capability",
+                                clause="PCIe Base 6.30, 6.33")
+        self.mailbox = DoeMailbox(bdf=first.bdf, offset=first.ecaps[ECAP_DOE])
+        for function in self.functions:
+            self._observe("function", f"{bdf_name(function.bdf)} {function.vendor:04x}:"
+                          f"{function.device:04x} BAR0 {function.bar0:#x} size"
+                          f" {function.bar0_size:#x}{' TEE-IO' if function.tee_io else ''}")
+        return self.functions
+
+    def tdi_function(self, tdi: int) -> Function:
+        """The function of TDI number `tdi` (TDI 0 is function 1).
+
+        Raises:
+            LocalError: there is none.
+        """
+        for function in self.functions:
+            if function.number == tdi + 1 and function.tee_io:
+                return function
+        raise LocalError(f"the device has no TDI {tdi}")
+
+    # ---- connect ---------------------------------------------------------------------------------
+    def connect(self) -> Steps[None]:
+        """Attest the device, open a session, key the stream until both ends are Secure.
+
+        Raises:
+            LocalError: already connected, or not discovered.
+            PeerError: the device failed a check; nothing of it is trusted afterwards.
+        """
+        if self.session is not None:
+            raise LocalError("already connected: disconnect first")
+        if not self.functions:
+            raise LocalError("discover the device first")
+        try:
+            yield from self._attest()
+            yield from self._key_stream()
+        except TsmError:
+            yield from self._close_quietly()
+            raise
+
+    def _attest(self) -> Steps[None]:
+        identity = yield from self._identity()
+        requester = yield from spdm_flow.connect(self.policy.requester, self._rng)
+        suite = requester.suite
+        self._observe("SPDM", f"version {suite.version >> 4}.{suite.version & 15},"
+                      f" {suite.base_asym.name}, {suite.base_hash.name}, {suite.dhe.name}")
+        policy = ChainPolicy(
+            roots=self.policy.roots, at=self.policy.at, require_responder_eku=True,
+            require_hardware_identity=True,
+            expected_pcie=identity if self.policy.require_pcie_identity else None)
+        self.slot, self.chain = yield from spdm_flow.authenticate(requester, policy)
+        self._observe("identity", f"slot {self.slot}: {self.chain.dmtf_name}")
+        self.session = yield from spdm_flow.open_session(requester, self.slot)
+        self._observe("session", f"{self.session.spdm.session_id:#010x} established")
+        attestation = yield from self.session.measure(self.policy.references)
+        for verdict in attestation.verdicts:
+            self._observe("measurement", f"block {verdict.index}:"
+                          f" {'as expected' if verdict.is_match else verdict.reason}")
+        if not attestation.is_good:
+            bad = [f"block {v.index}: {v.reason}" for v in attestation.verdicts if not v.is_match]
+            raise PeerError("measurements differ from the reference values: "
+                            + ("; ".join(bad) or "no reference values were given"),
+                            clause="DSP0274 10.11")
+        self.attestation = attestation
+
+    def _identity(self) -> Steps[PcieIdentity]:
+        first = self.functions[0]
+        subsystem = yield from cfg_read(first.bdf, 0x2C)
+        serial = 0
+        if ECAP_SERIAL in first.ecaps:
+            at = first.ecaps[ECAP_SERIAL]
+            low = yield from cfg_read(first.bdf, at + 4)
+            high = yield from cfg_read(first.bdf, at + 8)
+            serial = high << 32 | low
+        return PcieIdentity(
+            vendor_id=first.vendor, device_id=first.device, class_code=first.class_code,
+            revision=first.revision, subsystem_vendor_id=subsystem & 0xFFFF,
+            subsystem_id=subsystem >> 16, serial_number=serial)
+
+    def _key_stream(self) -> Steps[None]:
+        session, first = self._session(), self.functions[0]
+        stream_id = self.policy.stream_id
+        self.block = yield from self._find_block()
+        at = self.block.offset
+        # Everything of this function's link may use the stream; TDISP wants it as default stream.
+        yield from cfg_write(first.bdf, self.block.control, 0)
+        yield from cfg_write(first.bdf, at + 0x0C, 0xFFFF << 8)
+        yield from cfg_write(first.bdf, at + 0x10, 1)
+        for k in range(self.block.addresses):
+            yield from cfg_write(first.bdf, at + 0x14 + 12 * k, 0)
+        control = stream_id << 24 | CONTROL_DEFAULT_STREAM
+        yield from cfg_write(first.bdf, self.block.control, control)
+        answer = yield from ide_km.query(session)
+        if answer.bus << 8 | answer.dev_func != first.bdf:
+            raise PeerError(f"QUERY_RESP names {bdf_name(answer.bus << 8 | answer.dev_func)},"
+                            f" the device is {bdf_name(first.bdf)}", clause="PCIe Base 6.33.3")
+        yield PortStream(stream_id, first.bdf, True)
+        keys = {(direction, sub): Secret(self._rng(KEY_BYTES))
+                for direction in KeyDirection for sub in SubStream}
+        try:
+            yield from ide_km.program_stream(session, stream_id, 0, keys)
+            self._observe("IDE_KM", f"stream {stream_id}: six keys programmed")
+            # Receivers first, on both ports; the device's Rx is our Tx.
+            yield from self._port_keys(keys, is_tx=False)
+            yield from ide_km.go_direction(session, stream_id, 0, KeyDirection.RX)
+            yield from self._port_keys(keys, is_tx=True)
+            yield from ide_km.go_direction(session, stream_id, 0, KeyDirection.TX)
+        finally:
+            for key in keys.values():
+                key.wipe()
+        yield from cfg_write(first.bdf, self.block.control, control | CONTROL_ENABLE)
+        state = yield from self.stream_state()
+        if state != STATE_SECURE or not (yield PortSecure(stream_id)):
+            raise PeerError(f"stream {stream_id} is in state {state} after Enable, not Secure",
+                            clause="PCIe Base 6.33.2")
+        self._observe("IDE", f"stream {stream_id} Secure at both ends")
+
+    def _port_keys(self, keys: Mapping[tuple[KeyDirection, SubStream], Secret], *,
+                   is_tx: bool) -> Steps[None]:
+        device = KeyDirection.RX if is_tx else KeyDirection.TX
+        for sub in SubStream:
+            yield PortKey(self.policy.stream_id, is_tx, int(sub), 0, keys[device, sub].reveal(),
+                          True)
+
+    def _find_block(self) -> Steps[StreamBlock]:
+        first = self.functions[0]
+        base = first.ecaps[ECAP_IDE]
+        capability = yield from cfg_read(first.bdf, base + IDE_CAP)
+        if not capability & CAP_SELECTIVE or not capability & CAP_IDE_KM:
+            raise PeerError("no selective IDE stream or no IDE_KM", clause="PCIe Base 7.9.26.2",
+                            data=capability.to_bytes(4, "little"))
+        at = base + IDE_BLOCKS
+        if capability & CAP_LINK:
+            at += 8 * ((capability >> 13 & 7) + 1)
+        addresses = (yield from cfg_read(first.bdf, at)) & 0xF
+        return StreamBlock(at, addresses)
+
+    def stream_state(self) -> Steps[int]:
+        """State field of the device's stream status: 0 Insecure, 2 Secure."""
+        if self.block is None:
+            raise LocalError("no stream is set up: connect first")
+        status = yield from cfg_read(self.functions[0].bdf, self.block.status)
+        return status & 0xF
+
+    # ---- bind, start, unbind ---------------------------------------------------------------------
+    def bind(self, tdi: int, *, lock_msix: bool = False) -> Steps[BoundTdi]:
+        """Lock a TDI and verify its interface report; ends in CONFIG_LOCKED.
+
+        Raises:
+            LocalError: not connected, or already bound.
+            PeerError: the device failed a check; the TDI is stopped again.
+        """
+        session, function = self._session(), self.tdi_function(tdi)
+        if tdi in self.tdis:
+            raise LocalError(f"TDI {tdi} is bound already: unbind it first")
+        interface = InterfaceId(function_id=function.bdf)
+        yield from tdisp.version(session, interface)
+        capabilities = yield from tdisp.capabilities(session, interface)
+        state = yield from tdisp.state(session, interface)
+        if state is not TdiState.CONFIG_UNLOCKED:
+            raise PeerError(f"TDI {tdi} is in {state.name}, not CONFIG_UNLOCKED: unbind it first",
+                            clause="PCIe Base 11.2")
+        flags = LockFlag.NO_FW_UPDATE | (LockFlag.LOCK_MSIX if lock_msix else LockFlag(0))
+        nonce = yield from tdisp.lock(session, interface, stream_id=self.policy.stream_id,
+                                      flags=flags & capabilities.lock_flags)
+        try:
+            report = yield from tdisp.report(session, interface)
+            self._check_report(function, report, lock_msix)
+            yield from self._expect_state(interface, TdiState.CONFIG_LOCKED)
+        except TsmError:
+            nonce.wipe()
+            yield from self._stop_quietly(interface)
+            raise
+        bound = BoundTdi(function, interface, report, lock_msix, nonce)
+        self.tdis[tdi] = bound
+        self._observe("bind", f"TDI {tdi} CONFIG_LOCKED, {len(report.ranges)} ranges reported")
+        return bound
+
+    def _check_report(self, function: Function, report: InterfaceReport, lock_msix: bool) -> None:
+        clause = "PCIe Base 11.3.11"
+        first, last = function.bar0 >> 12, function.bar0 + function.bar0_size >> 12
+        seen: set[int] = set()
+        for item in report.ranges:
+            pages = range(item.first_page, item.first_page + item.pages)
+            if item.range_id != 0 or not (first <= pages.start and pages.stop <= last):
+                raise PeerError(f"range {item.first_page:#x}+{item.pages} is outside BAR0",
+                                clause=clause, data=report.encode())
+            if seen & set(pages):
+                raise PeerError(f"range {item.first_page:#x} overlaps another", clause=clause,
+                                data=report.encode())
+            seen |= set(pages)
+        if first not in seen:
+            raise PeerError("the first page of BAR0 is not reported", clause=clause,
+                            data=report.encode())
+        reported = any(r.attributes & RangeAttribute.MSIX_TABLE for r in report.ranges)
+        if lock_msix and not reported:
+            raise PeerError("LOCK_MSIX was asked for, but no MSI-X table is reported",
+                            clause=clause, data=report.encode())
+
+    def start(self, tdi: int) -> Steps[None]:
+        """START_INTERFACE: CONFIG_LOCKED to RUN.
+
+        Raises:
+            LocalError: the TDI is not bound, or was started already.
+        """
+        session, bound = self._session(), self._bound(tdi)
+        if bound.nonce is None:
+            raise LocalError(f"TDI {tdi} was started already: unbind it first")
+        try:
+            yield from tdisp.start(session, bound.interface, bound.nonce)
+        finally:
+            bound.nonce.wipe()
+            bound.nonce = None
+        yield from self._expect_state(bound.interface, TdiState.RUN)
+        self._observe("start", f"TDI {tdi} RUN")
+
+    def unbind(self, tdi: int) -> Steps[None]:
+        """STOP_INTERFACE: whatever state, to CONFIG_UNLOCKED; work memory is erased by hardware."""
+        session = self._session()
+        interface = InterfaceId(function_id=self.tdi_function(tdi).bdf)
+        yield from tdisp.stop(session, interface)
+        yield from self._expect_state(interface, TdiState.CONFIG_UNLOCKED)
+        bound = self.tdis.pop(tdi, None)
+        if bound is not None and bound.nonce is not None:
+            bound.nonce.wipe()
+        self._observe("unbind", f"TDI {tdi} CONFIG_UNLOCKED")
+
+    def tdi_state(self, tdi: int) -> Steps[TdiState]:
+        """GET_DEVICE_INTERFACE_STATE of a TDI."""
+        interface = InterfaceId(function_id=self.tdi_function(tdi).bdf)
+        return (yield from tdisp.state(self._session(), interface))
+
+    # ---- disconnect ------------------------------------------------------------------------------
+    def disconnect(self) -> Steps[None]:
+        """Unbind every TDI, stop and disable the stream at both ends, end the session."""
+        session = self._session()
+        for tdi in list(self.tdis):
+            yield from self.unbind(tdi)
+        if self.block is not None:
+            yield from ide_km.stop_stream(session, self.policy.stream_id, 0)
+            yield from self._drop_stream()
+        yield from session.end()
+        self._forget()
+        self._observe("disconnect", "stream disabled, session ended")
+
+    def _drop_stream(self) -> Steps[None]:
+        if self.block is not None:
+            yield from cfg_write(self.functions[0].bdf, self.block.control, 0)
+            self.block = None
+        yield PortStream(self.policy.stream_id, self.functions[0].bdf, False)
+
+    def _close_quietly(self) -> Steps[None]:
+        """After a failure: take down what was set up, whatever still answers."""
+        for interface in [bound.interface for bound in self.tdis.values()]:
+            yield from self._stop_quietly(interface)
+        try:
+            yield from self._drop_stream()
+            if self.session is not None:
+                yield from self.session.end()
+        except TsmError:
+            pass
+        self._forget()
+
+    def _stop_quietly(self, interface: InterfaceId) -> Steps[None]:
+        if self.session is None:
+            return
+        try:
+            yield from tdisp.stop(self.session, interface)
+        except (PeerError, TransportError, LocalError):
+            self._observe("warning", "STOP_INTERFACE failed; reset the device before using it")
+
+    def _forget(self) -> None:
+        if self.session is not None:
+            self.session.requester.close()
+        for bound in self.tdis.values():
+            if bound.nonce is not None:
+                bound.nonce.wipe()
+        self.tdis.clear()
+        self.session = self.chain = self.attestation = self.block = None
+
+    def _expect_state(self, interface: InterfaceId, expected: TdiState) -> Steps[None]:
+        state = yield from tdisp.state(self._session(), interface)
+        if state is not expected:
+            raise PeerError(f"the TDI is in {state.name}, not {expected.name}",
+                            clause="PCIe Base 11.2")
+
+    def _session(self) -> Session:
+        if self.session is None:
+            raise LocalError("not connected: run `teeio connect` first")
+        return self.session
+
+    def _bound(self, tdi: int) -> BoundTdi:
+        if tdi not in self.tdis:
+            raise LocalError(f"TDI {tdi} is not bound: run `teeio bind` first")
+        return self.tdis[tdi]

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One host: transport, root port, dispatcher and TSM put together, each its own object.
+
+The TSM sees only the dispatcher, the dispatcher only the root port, the root port only TLPs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from teeio.board import Images
+from teeio.core.certificates import load_root
+from teeio.core.memory import HostMemory
+from teeio.core.ops import Steps
+from teeio.core.port_steps import control, pump
+from teeio.core.references import endpoint_references
+from teeio.core.rootport import PortEvent, RootPort
+from teeio.core.tsm import Tsm, TsmPolicy
+from teeio.dispatch import Dispatcher
+from teeio.transports.bench import BenchTransport
+from teeio.wire.link import ControlOp
+from teeio.wire.pcap import file_header, record
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Where a host keeps its records; all optional.
+
+    Attributes:
+        pcap: DOE objects, link type 292.
+        raw: every byte of the bench link, both directions.
+        tlps: one line a TLP: "> hex" to the device, "< hex" from it.
+    """
+
+    pcap: Path | None = None
+    raw: Path | None = None
+    tlps: Path | None = None
+
+
+def policy_for(images: Images, *, seeded: bool = False) -> TsmPolicy:
+    """Trust the lab root and the image files of a board.
+
+    Args:
+        images: what the board should be running.
+        seeded: accept deterministic entropy.
+    """
+    return TsmPolicy(
+        roots=(load_root(images.root_certificate.read_bytes()),),
+        at=datetime.now(UTC),
+        references=endpoint_references(images.boot_bin.read_bytes(),
+                                       images.firmware_bin.read_bytes(), seeded=seeded))
+
+
+class Host:
+    """A host on one bench link.
+
+    Args:
+        url: the board.
+        policy: what the TSM trusts.
+        observe: called with (step, detail) as verbs go on.
+        recording: what to record.
+        rng: source of random bytes.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        policy: TsmPolicy,
+        *,
+        observe: Callable[[str, str], None] | None = None,
+        recording: Recording | None = None,
+        rng: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        recording = recording or Recording()
+        self._pcap = recording.pcap.open("wb") if recording.pcap else None
+        self._raw = recording.raw.open("wb") if recording.raw else None
+        self._tlps = recording.tlps.open("w") if recording.tlps else None
+        if self._pcap is not None:
+            self._pcap.write(file_header())
+        self.transport = BenchTransport(url, tap=self._on_bytes, tlp_tap=self._on_tlp)
+        self.memory = HostMemory()
+        self.port = RootPort(self.memory)
+        self.port.max_payload = 256
+        self.dispatcher = Dispatcher(self.port, on_object=self._on_object)
+        self.tsm = Tsm(policy, rng, observe)
+
+    def run(self, steps: Steps[T]) -> T:
+        """Drive a program of operations to its end."""
+        value = self.transport.run(self.dispatcher.steps(steps))
+        self.dispatcher.mailbox = self.tsm.mailbox
+        return value
+
+    def discover(self) -> None:
+        """Enumerate the device; its mailbox is known afterwards."""
+        self.run(self.tsm.discover())
+
+    def reset(self) -> None:
+        """Conventional reset of the endpoint."""
+        self.transport.run(control(ControlOp.RESET))
+        self.port.reset()
+
+    def cycles(self) -> int:
+        """Device clock cycles since power-on, from the hardware counter."""
+        low, high, _ = self.transport.run(control(ControlOp.CYCLES))
+        return high << 32 | low
+
+    def serve(self, cycles: int) -> int:
+        """Serve what the device sends on its own, for at most `cycles`; number of TLPs."""
+        return self.transport.run(pump(self.port, cycles))
+
+    def take_events(self) -> list[PortEvent]:
+        """Events since the last call."""
+        events = list(self.port.events)
+        self.port.events.clear()
+        return events
+
+    def mark(self, step: str) -> None:
+        """Write a heading into the TLP trace."""
+        if self._tlps is not None:
+            self._tlps.write(f"= {step}\n")
+
+    def close(self) -> None:
+        """Close link and records."""
+        self.transport.close()
+        for stream in (self._pcap, self._raw, self._tlps):
+            if stream is not None:
+                stream.close()
+
+    # ---- records ---------------------------------------------------------------------------------
+    def _on_object(self, is_request: bool, data: bytes) -> None:
+        if self._pcap is not None:
+            self._pcap.write(record(data, int(datetime.now(UTC).timestamp() * 1_000_000)))
+
+    def _on_bytes(self, direction: str, data: bytes) -> None:
+        if self._raw is not None:
+            self._raw.write(data)
+
+    def _on_tlp(self, direction: str, tlp: bytes) -> None:
+        if self._tlps is not None:
+            self._tlps.write(f"{'>' if direction == 'tx' else '<'} {tlp.hex()}\n")
