@@ -46,3 +46,13 @@ crypto/p384_engine.sv
 tlp/completer_write.sv
 tlp/completer_read.sv
 tlp/tlp_completer.sv
+ide/ide_bank.sv
+ide/ide_crypt.sv
+ide/ide_key_eraser.sv
+ide/ide_streams.sv
+ide/ide_rx_check.sv
+ide/ide_rx_counters.sv
+ide/ide_cpl_track.sv
+ide/ide_rx.sv
+ide/ide_tx_select.sv
+ide/ide_tx.sv

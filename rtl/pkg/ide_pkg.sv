@@ -70,6 +70,33 @@ package ide_pkg;
     KeyBadIndex = 2'd2
   } key_status_e;
 
+  // Key slots of the one GCM engine of a direction: {block, sub-stream, key set} in row order.
+  localparam int unsigned NUM_SUB_STREAMS = 3;
+  localparam int unsigned NUM_CHANNELS    = NUM_BLOCKS * NUM_SUB_STREAMS;
+  localparam int unsigned NUM_KEY_SLOTS   = NUM_CHANNELS * 2;
+
+  // Channel = one sub-stream of one stream block, in one direction.
+  function automatic logic [3:0] channel_index(input logic [1:0] block,
+                                               input logic [1:0] sub_stream);
+    return {1'b0, block, 1'b0} + {2'b00, block} + {2'b00, sub_stream};
+  endfunction
+
+  function automatic logic [4:0] key_slot(input logic [1:0] block, input logic [1:0] sub_stream,
+                                          input logic key_set);
+    return {channel_index(block, sub_stream), key_set};
+  endfunction
+
+  // What the receiver does with a TLP before any key is used.
+  typedef enum logic [2:0] {
+    RxDrop        = 3'd0,  // silently
+    RxPass        = 3'd1,  // not an IDE TLP
+    RxDecrypt     = 3'd2,
+    RxMalformed   = 3'd3,  // drop, AER Malformed
+    RxMisrouted   = 3'd4,  // drop, AER Misrouted IDE TLP
+    RxCheckFailed = 3'd5,  // drop, AER IDE Check Failed, stream Insecure, send IDE Fail
+    RxFailMessage = 3'd6   // consume, status bit 31
+  } rx_verdict_e;
+
   // Q18: the sub-stream number stands in the top nibble of the 96-bit IV.
   function automatic logic [95:0] make_iv(input logic [1:0] sub_stream, input logic [63:0] count);
     return {2'b00, sub_stream, 28'd0, count};
