@@ -22,6 +22,7 @@ from teeio.core.references import endpoint_references
 from teeio.core.rootport import PortEvent, RootPort
 from teeio.core.tsm import Tsm, TsmPolicy
 from teeio.dispatch import Dispatcher
+from teeio.errors import LocalError
 from teeio.transports.bench import BenchTransport
 from teeio.wire.link import ControlOp
 from teeio.wire.pcap import file_header, record
@@ -44,18 +45,32 @@ class Recording:
     tlps: Path | None = None
 
 
-def policy_for(images: Images, *, seeded: bool = False) -> TsmPolicy:
-    """Trust the lab root and the image files of a board.
+def policy_from_files(root: Path, boot_bin: Path, firmware_bin: Path, *,
+                      seeded: bool = False) -> TsmPolicy:
+    """Trust a root certificate and reference values computed from image files.
 
     Args:
-        images: what the board should be running.
-        seeded: accept deterministic entropy.
+        root: root certificate, PEM or DER.
+        boot_bin, firmware_bin: ROM contents the device should be running.
+        seeded: accept deterministic entropy (simulation only).
+
+    Raises:
+        LocalError: a file cannot be read.
     """
-    return TsmPolicy(
-        roots=(load_root(images.root_certificate.read_bytes()),),
-        at=datetime.now(UTC),
-        references=endpoint_references(images.boot_bin.read_bytes(),
-                                       images.firmware_bin.read_bytes(), seeded=seeded))
+    try:
+        return TsmPolicy(
+            roots=(load_root(root.read_bytes()),),
+            at=datetime.now(UTC),
+            references=endpoint_references(boot_bin.read_bytes(), firmware_bin.read_bytes(),
+                                           seeded=seeded))
+    except OSError as error:
+        raise LocalError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
+def policy_for(images: Images, *, seeded: bool = False) -> TsmPolicy:
+    """Trust the lab root and the image files of a board built here."""
+    return policy_from_files(images.root_certificate, images.boot_bin, images.firmware_bin,
+                             seeded=seeded)
 
 
 class Host:

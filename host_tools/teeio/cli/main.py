@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import typer
 
+from teeio.cli import sim, verbs
 from teeio.cli.demo import demo
+from teeio.cli.provision import provision
 
-app = typer.Typer(no_args_is_help=True, add_completion=True,
-                  help="Host of a trusted-I/O endpoint: attest, key, lock, use and attack it.")
+HELP = "Host of a trusted-I/O endpoint: attest, key, lock, use and attack it."
+
+app = typer.Typer(no_args_is_help=True, help=HELP)
 app.command()(demo)
-
-
-@app.callback()
-def _main() -> None:
-    """Host of a trusted-I/O endpoint: attest, key, lock, use and attack it."""
+app.add_typer(sim.app, name="sim")
+for _verb in (verbs.connect, verbs.bind, verbs.start, verbs.unbind, verbs.disconnect, verbs.info,
+              provision):
+    app.command()(_verb)
 
 
 if __name__ == "__main__":

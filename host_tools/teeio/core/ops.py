@@ -111,7 +111,7 @@ Op: TypeAlias = (
     CfgRead | CfgWrite | WaitCycles | MemRead | MemWrite | DoeExchange | Batch
     | PortStream | PortKey | PortSecure
 )
-OpResult: TypeAlias = "int | bytes | None | tuple[OpResult, ...]"
+OpResult: TypeAlias = "int | bytes | tuple[OpResult, ...] | None"
 Steps: TypeAlias = Generator[Op, OpResult, T]
 
 

@@ -76,7 +76,7 @@ def endpoint_references(
         1: (MeasurementType.IMMUTABLE_ROM, hashlib.sha384(boot_image).digest()),
         2: (MeasurementType.MUTABLE_FIRMWARE, hashlib.sha384(firmware_image).digest()),
         3: (MeasurementType.HARDWARE_CONFIGURATION, hashlib.sha384(words).digest()),
-        4: (RAW | MeasurementType.SVN, svn.to_bytes(8, "little")),
+        4: (RAW | MeasurementType.SECURE_VERSION_NUMBER, svn.to_bytes(8, "little")),
         0xFE: (RAW | MeasurementType.DEVICE_MODE,
                device_mode(seeded=seeded, test_hooks=test_hooks)),
     }

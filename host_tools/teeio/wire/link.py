@@ -2,7 +2,7 @@
 """Bench link: framing, sequence numbers, retransmission and credits, without any I/O.
 
 A frame is ``FLAG body FLAG`` with byte stuffing (7Eh flag, 7Dh escape, XOR 20h). The body is
-``kind, seq, ack, grant[posted], grant[non-posted], grant[completion], payload, CRC-32`` (little-endian).
+``kind, seq, ack, grant[posted], grant[non-posted], grant[completion], payload, CRC-32``.
 Kinds 1xh (a TLP of class x) and 20h (control) are sequenced and repeated go-back-N until they are
 acknowledged; grants are running totals modulo 256, so a lost or repeated frame cannot falsify them.
 The device's side of the same protocol is ``rtl/link``.
