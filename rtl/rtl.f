@@ -56,3 +56,7 @@ ide/ide_cpl_track.sv
 ide/ide_rx.sv
 ide/ide_tx_select.sv
 ide/ide_tx.sv
+link/uart_rx.sv
+link/uart_tx.sv
+prim/stream_arbiter.sv
+crypto/sha384_core.sv
