@@ -160,7 +160,7 @@ module completer_read
 
   assign mps_dws     = (mps == '0) ? 7'd32 : 7'd64;
   assign plan_dws    = (dws_left_q <= 11'(mps_dws)) ? dws_left_q[6:0]
-                                                    : mps_dws - 7'd1;
+                                                    : mps_dws - {2'd0, addr_q[6:2]};
   assign last_chunk  = dws_left_q == 11'(chunk_q);
   assign chunk_bytes = {4'd0, chunk_q, 2'b00} - {11'd0, lower_q[1:0]};
 
