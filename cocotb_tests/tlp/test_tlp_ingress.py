@@ -177,7 +177,7 @@ async def payload_limit_is_taken_at_the_first_beat(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def ide_tlp_with_wrong_m_or_p_reaches_ide_rx(dut: Any) -> None:
-    """M=0 or P=1 is no Malformed TLP whatever the trailer: ide_rx must see it and fail the stream."""
+    """M=0 or P=1 is not Malformed whatever the trailer: ide_rx must see it and fail the stream."""
     bench = Bench(dut)
     await bench.start()
     header = bytes([0x40, 0, 0, 5, 0, 0, 0, 0xFF]) + bytes(4)
@@ -231,7 +231,7 @@ async def takes_one_wire_beat_per_cycle(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def reset_in_the_middle_forgets_the_tlp(dut: Any) -> None:
-    """After a reset inside a TLP the next beat begins a new TLP and nothing of the old one shows."""
+    """After a reset inside a TLP the next beat begins a new one, nothing of the old one shows."""
     bench = Bench(dut)
     await bench.start()
     rng = random.Random(cocotb.RANDOM_SEED)

@@ -127,7 +127,10 @@ def make_header(kind: int, *, length: int, rng: random.Random, **fields: int) ->
     h[2] = (rng.randrange(2) << 6) | (length >> 8 & 3) | rng.choice((0, 0x10, 0x20))
     h[3] = length & 0xFF
     if kind in MEMORY:
-        h[7] = rng.randrange(16) if length == 1 else rng.randrange(1, 16) << 4 | rng.randrange(1, 16)
+        first, last = rng.randrange(16), 0
+        if length > 1:
+            first, last = rng.randrange(1, 16), rng.randrange(1, 16)
+        h[7] = last << 4 | first
         low = rng.randrange(0, 4096 - 4 * length + 1, 4)
         h[-2:] = bytes([(rng.randrange(16) << 4) | low >> 8, (low & 0xFC) | rng.randrange(4)])
     elif kind in CFG_IO:

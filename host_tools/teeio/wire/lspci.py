@@ -24,9 +24,8 @@ def format_dump(functions: Mapping[str, bytes]) -> str:
             A space has 64, 256 or 4096 bytes.
 
     Returns:
-        The dump in the order of the mapping. Rows of zeros behind offset FFh are left out only
-        behind the last row that is not zero: lspci takes missing bytes as FFh, so the text always
-        ends at a multiple of 256 bytes that holds the last capability.
+        The dump in the order of the mapping, every byte of every space written out (lspci would
+        take missing ones as FFh).
 
     Raises:
         ValueError: an address or a size that lspci would refuse or misread.
