@@ -3,7 +3,7 @@
 
 An image is written three times: `.elf` for people, `.bin` padded with zeros to the size of its ROM
 (what a host measures: SHA-384 over these bytes), `.hex` for $readmemh (one little-endian 32-bit
-word a line). Builds are cached under build/firmware by the content of everything that went into them.
+word a line). Builds are cached under build/firmware by the content of what went into them.
 
     python -m sim.firmware            builds boot ROM and firmware, prints sizes and digests
 """
