@@ -35,7 +35,7 @@ enum {
   KP_FAILED = 4
 };
 
-enum { KEY_BYTES = 32, SUB_STREAMS = 3, VENDOR_HEADER_BYTES = 12, IDE_CAPABILITY_OFFSET = 4 };
+enum { KEY_BYTES = 32, SUB_STREAMS = 3, IDE_CAPABILITY_OFFSET = 4 };
 
 static uint16_t owner_tag;
 
@@ -87,7 +87,7 @@ static spdm_result_t query(const spdm_t *spdm, spdm_request_t *request, reader_t
   }
   ide_layout(&layout);
   if (!spdm_fits(spdm, request,
-                 VENDOR_HEADER_BYTES + QUERY_RESP_BYTES + (size_t)4 * layout.words)) {
+                 SPDM_VENDOR_HEADER_BYTES + QUERY_RESP_BYTES + (size_t)4 * layout.words)) {
     return SPDM_RESPONSE_TOO_LARGE;
   }
   uint16_t bus_dev = hal_bus_dev();

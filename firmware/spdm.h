@@ -23,6 +23,9 @@
 #define SPDM_VCA_BYTES 256u
 #define SPDM_DATA_TRANSFER_BYTES 0x1200u
 #define SPDM_MIN_DATA_TRANSFER_BYTES 42u
+/* KEY_EXCHANGE_RSP without summary: who cannot receive so much gets no session. */
+#define SPDM_SESSION_MIN_BYTES 294u
+#define SPDM_VENDOR_HEADER_BYTES 12u /* VENDOR_DEFINED up to the protocol byte */
 
 /* Request codes; a response has the same code with bit 7 clear. */
 enum {

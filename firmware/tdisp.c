@@ -41,7 +41,6 @@ enum {
   HEADER_BYTES = 16,
   INTERFACE_ID_BYTES = 12,
   NONCE_BYTES = 32,
-  VENDOR_HEADER_BYTES = 12,
   PAGE_SHIFT = 12
 };
 
@@ -196,6 +195,10 @@ enum {
   REPORT_FIXED_BYTES = 20,
   REPORT_MAX_BYTES = REPORT_FIXED_BYTES + RANGES_MAX * RANGE_BYTES
 };
+/* So no answer of this file can be too large for a requester that has a session. */
+_Static_assert(SPDM_VENDOR_HEADER_BYTES + HEADER_BYTES + 4u + REPORT_MAX_BYTES <=
+                   SPDM_SESSION_MIN_BYTES,
+               "the largest answer");
 
 /* Pages of BAR0 that a trusted VM may touch (docs/registers.md), ascending. */
 typedef struct {
@@ -248,13 +251,9 @@ static tdisp_result_t get_report(tdisp_request_t *request, writer_t *out) {
   if (!request->body.ok || length == 0 || offset >= w.pos) {
     return TDISP_INVALID_REQUEST;
   }
-  size_t room = request->spdm->peer_bytes - (VENDOR_HEADER_BYTES + HEADER_BYTES + 4u);
   size_t portion = w.pos - offset;
   if (portion > length) {
     portion = length;
-  }
-  if (portion > room) {
-    portion = room;
   }
   writer_u16(out, (uint16_t)portion);
   writer_u16(out, (uint16_t)(w.pos - offset - portion));
@@ -275,21 +274,20 @@ typedef enum { FROM_ANY, FROM_OWNER, FROM_OWNER_OR_IF_DEAD } from_t;
 
 typedef struct {
   uint8_t code;
-  uint8_t size;          /* of the request */
-  uint8_t response_size; /* largest; the report is cut to what fits */
+  uint8_t size; /* of the request */
   uint8_t states;
   from_t from;
   tdisp_result_t (*handler)(tdisp_request_t *request, writer_t *out);
 } row_t;
 
 static const row_t rows[] = {
-    {GET_TDISP_VERSION, 16, 18, IN_ANY, FROM_ANY, get_version},
-    {GET_TDISP_CAPABILITIES, 20, 44, IN_ANY, FROM_ANY, get_capabilities},
-    {LOCK_INTERFACE, 36, 48, IN_UNLOCKED, FROM_OWNER, lock},
-    {GET_DEVICE_INTERFACE_REPORT, 20, 21, IN_LOCKED | IN_RUN, FROM_OWNER, get_report},
-    {GET_DEVICE_INTERFACE_STATE, 16, 17, IN_ANY, FROM_ANY, get_state},
-    {START_INTERFACE, 48, 16, IN_LOCKED, FROM_OWNER, start},
-    {STOP_INTERFACE, 16, 16, IN_ANY, FROM_OWNER_OR_IF_DEAD, stop},
+    {GET_TDISP_VERSION, 16, IN_ANY, FROM_ANY, get_version},
+    {GET_TDISP_CAPABILITIES, 20, IN_ANY, FROM_ANY, get_capabilities},
+    {LOCK_INTERFACE, 36, IN_UNLOCKED, FROM_OWNER, lock},
+    {GET_DEVICE_INTERFACE_REPORT, 20, IN_LOCKED | IN_RUN, FROM_OWNER, get_report},
+    {GET_DEVICE_INTERFACE_STATE, 16, IN_ANY, FROM_ANY, get_state},
+    {START_INTERFACE, 48, IN_LOCKED, FROM_OWNER, start},
+    {STOP_INTERFACE, 16, IN_ANY, FROM_OWNER_OR_IF_DEAD, stop},
 };
 
 static const row_t *find_row(uint8_t code) {
@@ -366,11 +364,6 @@ spdm_result_t tdisp_handle(spdm_t *spdm, spdm_request_t *spdm_request, reader_t 
   request.body = *body;
   const row_t *row = find_row(code);
   tdisp_result_t result = check(&request, row, body->size, version);
-  /* Before anything happens: could the requester receive the answer? */
-  if (result == TDISP_OK &&
-      !spdm_fits(spdm, spdm_request, (size_t)VENDOR_HEADER_BYTES + row->response_size)) {
-    return SPDM_RESPONSE_TOO_LARGE;
-  }
   if (result == TDISP_OK) {
     write_header(out, code, request.interface_id);
     result = row->handler(&request, out);

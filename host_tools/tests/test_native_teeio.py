@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host's requester against the native DSM: two independent writings of the protocols."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from teeio.core import ide_km, tdisp
+from teeio.core.certificates import ChainPolicy
+from teeio.core.drive import run
+from teeio.core.ops import DoeExchange, Op, OpResult
+from teeio.core.references import endpoint_references
+from teeio.core.secret import Secret
+from teeio.core.spdm_flow import (
+    Session,
+    authenticate,
+    challenge,
+    connect,
+    connect_session,
+    exchange,
+    open_session,
+)
+from teeio.core.spdm_requester import RequesterConfig
+from teeio.errors import PeerError, PeerRefused
+from teeio.wire.ide_km import KeyDirection, SubStream
+from teeio.wire.spdm_base import ErrorCode
+from teeio.wire.spdm_measurements import Measurements
+from teeio.wire.spdm_session import KeyUpdateOp
+from teeio.wire.tdisp import InterfaceId, TdispErrorCode, TdiState
+
+from sim import native
+
+CONFIGURATIONS = pytest.mark.parametrize(
+    ("spdm", "secured"),
+    [(0x12, 0x1100), (0x12, 0x1200), (0x13, 0x1100), (0x13, 0x1200)],
+    ids=["1.2/1.1", "1.2/1.2", "1.3/1.1", "1.3/1.2"])
+ROM, FIRMWARE = b"boot ROM", b"firmware"
+TDI = InterfaceId.of(0x0102)
+
+Device = tuple[native.NativeDsm, native.Identity]
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
+    folder = tmp_path_factory.mktemp("native")
+    (folder / "rom").write_bytes(ROM)
+    (folder / "firmware").write_bytes(FIRMWARE)
+    try:
+        native.compiler()
+    except native.MissingToolError as error:
+        pytest.skip(str(error))
+    with native.running(folder, sanitize=True, options=[
+            "--rom", str(folder / "rom"), "--firmware", str(folder / "firmware"),
+            "--svn", "3"]) as pair:
+        yield pair
+
+
+def performer(dsm: native.NativeDsm) -> Callable[[Op], OpResult]:
+    """Carries DOE objects; anything else is not what this target can do."""
+    def perform(op: Op) -> OpResult:
+        assert isinstance(op, DoeExchange)
+        return dsm.exchange(op.request)
+    return perform
+
+
+def policy(identity: native.Identity) -> ChainPolicy:
+    return ChainPolicy(roots=(identity.root_der,), at=datetime.now(UTC))
+
+
+def fresh_keys() -> ide_km.StreamKeys:
+    return {(direction, sub): Secret(os.urandom(32))
+            for direction in KeyDirection for sub in SubStream}
+
+
+@CONFIGURATIONS
+def test_whole_conversation(device: Device, spdm: int, secured: int) -> None:
+    """Connect, attest, key, lock, report, run, refresh keys, stop, end: as a TSM does it."""
+    dsm, identity = device
+    dsm.model(native.MODEL_RESET)
+    perform = performer(dsm)
+    config = RequesterConfig(versions=(spdm,), secured_versions=(secured,), strict=True)
+    session: Session = run(connect_session(config, policy(identity), os.urandom), perform)
+    assert session.spdm.start.secured_version == secured
+
+    # seeded and hooks: what a native process says of itself. The type goes without its raw bit.
+    references = {index: (kind & 0x7F, value) for index, (kind, value) in endpoint_references(
+        ROM, FIRMWARE, svn=3, seeded=True, test_hooks=True).items()}
+    attestation = run(session.measure(references), perform)
+    assert attestation.is_good, attestation.verdicts
+
+    answer = run(ide_km.query(session), perform)
+    assert answer.requester_id == 0x0100
+    run(ide_km.program_stream(session, 0, 0, fresh_keys()), perform)
+    for direction in KeyDirection:
+        run(ide_km.go_direction(session, 0, 0, direction), perform)
+
+    run(tdisp.version(session, TDI), perform)
+    supported = run(tdisp.capabilities(session, TDI), perform)
+    assert run(tdisp.state(session, TDI), perform) == TdiState.CONFIG_UNLOCKED
+    nonce = run(tdisp.lock(session, TDI, stream_id=0, flags=supported.lock_flags,
+                           mmio_reporting_offset=0xD000_0000), perform)
+    reports = [run(tdisp.report(session, TDI, portion_bytes=n), perform) for n in (0x40, 0x400)]
+    assert reports[0] == reports[1]
+    assert [(item.pages, item.attributes) for item in reports[0].ranges] == [
+        (1, 4), (1, 0), (1, 1), (1, 2), (4, 0)]
+    run(tdisp.start(session, TDI, nonce), perform)
+    assert run(tdisp.state(session, TDI), perform) == TdiState.RUN
+
+    run(ide_km.program_stream(session, 0, 1, fresh_keys()), perform)
+    for direction in KeyDirection:
+        run(ide_km.go_direction(session, 0, 1, direction), perform)
+    run(session.heartbeat(), perform)
+    for operation in (KeyUpdateOp.UPDATE_KEY, KeyUpdateOp.UPDATE_ALL_KEYS):
+        run(session.update_keys(operation), perform)
+    assert run(tdisp.state(session, TDI), perform) == TdiState.RUN
+
+    run(tdisp.stop(session, TDI), perform)
+    run(ide_km.stop_stream(session, 0, 1), perform)
+    run(session.end(), perform)
+
+
+@pytest.mark.parametrize("spdm", [0x12, 0x13], ids=["1.2", "1.3"])
+def test_challenge_and_measurements_in_clear(device: Device, spdm: int) -> None:
+    dsm, identity = device
+    dsm.model(native.MODEL_RESET)
+    perform = performer(dsm)
+    config = RequesterConfig(versions=(spdm,), strict=True)
+    requester = run(connect(config, os.urandom), perform)
+    slot, _chain = run(authenticate(requester, policy(identity)), perform)
+    for kind in (0, 1, 0xFF):
+        run(challenge(requester, slot, kind), perform)
+    for request in (lambda: requester.get_measurements(0, signed=False),
+                    lambda: requester.get_measurements(2, signed=False),
+                    requester.get_measurements):
+        run(exchange(requester, request(), Measurements), perform)
+    assert requester.measurement_count == 5
+    assert requester.measurements is not None
+    for kind in (0, 1, 0xFF):
+        session = run(open_session(requester, slot, summary_type=kind), perform)
+        run(session.measure(), perform)
+        run(session.end(), perform)
+
+
+def test_refusals_reach_the_host_as_such(device: Device) -> None:
+    dsm, identity = device
+    dsm.model(native.MODEL_RESET)
+    perform = performer(dsm)
+    session = run(connect_session(RequesterConfig(), policy(identity), os.urandom), perform)
+    with pytest.raises(PeerRefused) as refused:
+        run(tdisp.lock(session, TDI, stream_id=0), perform)
+    assert refused.value.wire_code == TdispErrorCode.INVALID_REQUEST
+    with pytest.raises(PeerRefused) as refused:
+        run(tdisp.state(session, InterfaceId.of(0x0100)), perform)
+    assert refused.value.wire_code == TdispErrorCode.INVALID_INTERFACE
+    with pytest.raises(PeerRefused) as refused:
+        run(open_session(session.requester, 0), perform)
+    assert refused.value.wire_code == ErrorCode.SESSION_LIMIT_EXCEEDED
+
+
+def test_foreign_root_is_not_trusted(device: Device, tmp_path: Path) -> None:
+    dsm, _identity = device
+    dsm.model(native.MODEL_RESET)
+    stranger = native.make_identity(tmp_path)
+    with pytest.raises(PeerError, match="no trusted root"):
+        run(connect_session(RequesterConfig(), policy(stranger), os.urandom), performer(dsm))
