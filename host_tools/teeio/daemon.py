@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """TSM process: owns the session of one board behind a private Unix socket.
 
-Keys live only in the memory of this process. The command line is its client: one JSON object a line,
-a request ``{"verb": ..., "args": {...}}`` answered by any number of ``{"progress": [step, detail]}``
-and one ``{"result": ...}`` or ``{"error": text, "kind": class, "code": exit code}``.
+Keys live only in the memory of this process. The command line is its client: one JSON object a
+line, a request ``{"verb": ..., "args": {...}}`` answered by any number of ``{"progress": [step,
+detail]}`` and one ``{"result": ...}`` or ``{"error": text, "kind": class, "code": exit code}``.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def socket_path(url: str) -> Path:
     return runtime_dir() / f"tsm-{hashlib.sha256(url.encode()).hexdigest()[:16]}.sock"
 
 
-# ---- server ---------------------------------------------------------------------------------------
+# ---- server --------------------------------------------------------------------------------------
 class Server:
     """Serves verbs on one host until it is told to end or its session is over.
 
@@ -182,7 +182,7 @@ def main() -> int:
     return 0
 
 
-# ---- client ---------------------------------------------------------------------------------------
+# ---- client --------------------------------------------------------------------------------------
 class DaemonError(TsmError):
     """The TSM process answered with an error.
 

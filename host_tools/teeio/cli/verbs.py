@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The five verbs as commands: connect, bind, unbind, disconnect, info, and start underneath bind."""
+"""The five verbs as commands, and start underneath bind."""
 
 from __future__ import annotations
 
