@@ -76,3 +76,11 @@ dsm/dsm_sha384.sv
 dsm/dsm_aead.sv
 dsm/dsm_p384.sv
 dsm/dsm_soc.sv
+function/work_bank.sv
+function/work_memory.sv
+function/msix.sv
+function/dma_reads.sv
+function/dma_engine.sv
+function/tdi_regs.sv
+function/tdi_function.sv
+function/mgmt_function.sv
