@@ -186,7 +186,8 @@ spdm_result_t spdm_get_measurements(spdm_t *spdm, spdm_request_t *request, write
     slot = reader_u8(&request->body) & 0x0F;
   }
   const uint8_t *context = reader_bytes(&request->body, context_bytes);
-  if (!request->body.ok || !spdm_exact(request, 4 + request->body.pos) || slot != 0) {
+  if (!request->body.ok || !spdm_exact(request, 4 + request->body.pos) || slot != 0 ||
+      (is_signed && !spdm->has_chain)) {
     return SPDM_INVALID_REQUEST;
   }
   int count = write_record(request->param2, want_raw, &blocks);

@@ -17,7 +17,6 @@ enum {
   PADDING_MAX_BYTES = 3,
   SLOTS_PER_SESSION = 4 /* two per direction: in use, and next at KEY_UPDATE */
 };
-#define LAST_TAG 0xFFFEu /* FFFFh and 0 are no session ids here */
 
 _Static_assert(SPDM_MAX_SESSIONS * SLOTS_PER_SESSION <= HAL_AEAD_SLOTS, "one key slot each");
 
@@ -36,7 +35,7 @@ session_t *session_open(spdm_t *spdm, uint16_t requester_half, spdm_result_t *er
       index = i;
     }
   }
-  if (session == NULL || spdm->last_tag == LAST_TAG) {
+  if (session == NULL || spdm->last_tag == SPDM_LAST_TAG) {
     return NULL;
   }
   wipe(session, sizeof *session);
@@ -205,10 +204,10 @@ size_t secured_handle(spdm_t *spdm, const uint8_t *record, size_t size, uint8_t 
   size_t opened = framed ? (size_t)length - TAG_BYTES : 0;
   if (!framed || !open_record(session, record, body, opened)) {
     session->after = AFTER_END;
-    answer = spdm_write_error(spdm, SPDM_DECRYPT_ERROR, 0, 0, message, room);
+    answer = spdm_write_error(spdm->version, SPDM_DECRYPT_ERROR, 0, 0, message, room);
   } else if (load_u16(plaintext) != opened - LENGTH_FIELD_BYTES) {
     feed_watchdog(session);
-    answer = spdm_write_error(spdm, SPDM_INVALID_REQUEST, 0, 0, message, room);
+    answer = spdm_write_error(spdm->version, SPDM_INVALID_REQUEST, 0, 0, message, room);
   } else {
     feed_watchdog(session);
     answer = spdm_handle(spdm, session, plaintext + LENGTH_FIELD_BYTES,

@@ -60,6 +60,7 @@ void spdm_init(spdm_t *spdm) {
 
   bytes_zero(spdm, sizeof *spdm);
   const uint8_t *chain = hal_slot0(&size);
+  spdm->has_chain = size != 0;
   hal_sha384_init(&hash);
   hal_sha384_update(&hash, chain, size);
   hal_sha384_final(&hash, spdm->chain_digest);
@@ -101,10 +102,10 @@ void spdm_header(const spdm_t *spdm, writer_t *out, uint8_t code, uint8_t param1
   writer_u8(out, param2);
 }
 
-size_t spdm_write_error(const spdm_t *spdm, spdm_result_t result, uint8_t data, uint32_t extended,
+size_t spdm_write_error(uint8_t version, spdm_result_t result, uint8_t data, uint32_t extended,
                         uint8_t *out, size_t capacity) {
   writer_t w = writer_make(out, capacity);
-  writer_u8(&w, spdm->version != 0 ? spdm->version : SPDM_VERSION_10);
+  writer_u8(&w, version != 0 ? version : SPDM_VERSION_10);
   writer_u8(&w, SPDM_ERROR);
   writer_u8(&w, (uint8_t)result);
   writer_u8(&w, data);
@@ -176,9 +177,9 @@ size_t spdm_handle(spdm_t *spdm, session_t *session, const uint8_t *message, siz
   writer_t w = writer_make(out, capacity);
 
   if (size < 4) {
-    return session == NULL
-               ? 0
-               : spdm_write_error(spdm, SPDM_INVALID_REQUEST, 0, 0, out, capacity);
+    return session == NULL ? 0
+                           : spdm_write_error(spdm->version, SPDM_INVALID_REQUEST, 0, 0, out,
+                                              capacity);
   }
   if (session == NULL && spdm_vendor_is_session_only(message, size)) {
     return 0;
@@ -208,5 +209,7 @@ size_t spdm_handle(spdm_t *spdm, session_t *session, const uint8_t *message, siz
     return 0;
   }
   uint8_t data = result == SPDM_UNSUPPORTED_REQUEST ? request.code : 0;
-  return spdm_write_error(spdm, result, data, request.needed, out, capacity);
+  bool restarts = session == NULL && request.code == SPDM_GET_VERSION;
+  return spdm_write_error(restarts ? SPDM_VERSION_10 : spdm->version, result, data, request.needed,
+                          out, capacity);
 }

@@ -25,6 +25,10 @@
 #define SPDM_MIN_DATA_TRANSFER_BYTES 42u
 /* KEY_EXCHANGE_RSP without summary: who cannot receive so much gets no session. */
 #define SPDM_SESSION_MIN_BYTES 294u
+/* Last session number: 0 and FFFFh are none. */
+#ifndef SPDM_LAST_TAG
+#define SPDM_LAST_TAG 0xFFFEu
+#endif
 #define SPDM_VENDOR_HEADER_BYTES 12u /* VENDOR_DEFINED up to the protocol byte */
 
 /* Request codes; a response has the same code with bit 7 clear. */
@@ -139,6 +143,7 @@ typedef struct {
   transcript_t l1l2;
   session_t sessions[SPDM_MAX_SESSIONS];
   uint16_t last_tag;
+  bool has_chain; /* slot 0 holds a structure */
   uint8_t chain_digest[SPDM_HASH_BYTES];
 } spdm_t;
 
@@ -162,7 +167,8 @@ void spdm_disconnect(spdm_t *spdm);
 /* Answers one message into out[capacity]; 0 = no answer. `session` is NULL for a clear message. */
 size_t spdm_handle(spdm_t *spdm, session_t *session, const uint8_t *message, size_t size,
                    uint8_t *out, size_t capacity);
-size_t spdm_write_error(const spdm_t *spdm, spdm_result_t result, uint8_t data, uint32_t extended,
+/* An ERROR in `version`, 0 = none negotiated yet. */
+size_t spdm_write_error(uint8_t version, spdm_result_t result, uint8_t data, uint32_t extended,
                         uint8_t *out, size_t capacity);
 /* True if the message has exactly `size` bytes (in clear: plus DOE padding, cut off here). */
 bool spdm_exact(spdm_request_t *request, size_t size);

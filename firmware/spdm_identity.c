@@ -18,6 +18,9 @@ spdm_result_t spdm_get_digests(spdm_t *spdm, spdm_request_t *request, writer_t *
   if (!spdm_exact(request, 4)) {
     return SPDM_INVALID_REQUEST;
   }
+  if (!spdm->has_chain) {
+    return SPDM_UNSPECIFIED;
+  }
   if (!spdm_fits(spdm, request, 4 + SPDM_HASH_BYTES)) {
     return SPDM_RESPONSE_TOO_LARGE;
   }
@@ -78,7 +81,7 @@ spdm_result_t spdm_challenge(spdm_t *spdm, spdm_request_t *request, writer_t *ou
   reader_skip(&request->body, SPDM_NONCE_BYTES);
   const uint8_t *context = reader_bytes(&request->body, context_bytes);
   if (!spdm_exact(request, 4 + SPDM_NONCE_BYTES + context_bytes) || request->param1 != 0 ||
-      !measurement_summary_type_is_legal(summary_type)) {
+      !spdm->has_chain || !measurement_summary_type_is_legal(summary_type)) {
     return SPDM_INVALID_REQUEST;
   }
   size_t summary_bytes = summary_type != MEASUREMENT_SUMMARY_NONE ? SPDM_HASH_BYTES : 0;

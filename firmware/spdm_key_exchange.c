@@ -35,7 +35,7 @@ static bool parse_key_exchange(const spdm_t *spdm, spdm_request_t *request, key_
   const uint8_t *opaque = reader_bytes(r, opaque_size);
   if (!r->ok || opaque_size > OPAQUE_MAX_BYTES || !spdm_exact(request, 4 + r->pos) ||
       request->param2 != 0 || !measurement_summary_type_is_legal(request->param1) ||
-      !spdm->opaque_fmt1) {
+      !spdm->opaque_fmt1 || !spdm->has_chain) {
     return false;
   }
   if (spdm->version >= SPDM_VERSION_13 && (policy & POLICY_ALL_EVENTS) != 0) {
@@ -104,7 +104,6 @@ spdm_result_t spdm_key_exchange(spdm_t *spdm, spdm_request_t *request, writer_t 
   if (session == NULL) {
     return error;
   }
-  transcript_drop(&spdm->l1l2);
   session->heartbeat_period = (spdm->peer_flags & SPDM_CAP_HBEAT) != 0 ? HEARTBEAT_SECONDS : 0;
 
   spdm_header(spdm, out, SPDM_KEY_EXCHANGE, session->heartbeat_period, 0);

@@ -217,7 +217,7 @@ static const range_t ranges[RANGES_MAX] = {
 
 static void build_report(const locked_t *tdi, writer_t *w) {
   bool msix_locked = (tdi->flags & FLAG_LOCK_MSIX) != 0;
-  uint64_t first_page = (tdi->bar0 + tdi->reporting_offset) >> PAGE_SHIFT; /* modulo 2^64 */
+  uint64_t reported = tdi->bar0 + tdi->reporting_offset; /* modulo 2^64: the offset is signed */
   uint32_t count = 0;
 
   for (unsigned i = 0; i < RANGES_MAX; i++) {
@@ -232,7 +232,7 @@ static void build_report(const locked_t *tdi, writer_t *w) {
   writer_u32(w, count);
   for (unsigned i = 0; i < RANGES_MAX; i++) {
     if (msix_locked || !ranges[i].only_if_msix_locked) {
-      writer_u64(w, first_page + ranges[i].page);
+      writer_u64(w, (reported + ((uint64_t)ranges[i].page << PAGE_SHIFT)) >> PAGE_SHIFT);
       writer_u32(w, ranges[i].count);
       writer_u16(w, ranges[i].attributes);
       writer_u16(w, 0); /* range id = BAR number */

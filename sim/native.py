@@ -88,12 +88,13 @@ def compiler() -> str:
     return cc
 
 
-def build(*, sanitize: bool = False, sessions: int = 1) -> Path:
+def build(*, sanitize: bool = False, sessions: int = 1, last_session: int = 0xFFFE) -> Path:
     """Builds the native DSM and returns the program; cached by content.
 
     Args:
         sanitize: with address and undefined-behaviour sanitizers, which end the program.
         sessions: how many sessions may live at a time.
+        last_session: number of the last session before a conventional reset is due.
 
     Raises:
         MissingToolError: a tool or library is not installed.
@@ -102,7 +103,8 @@ def build(*, sanitize: bool = False, sessions: int = 1) -> Path:
     cc = compiler()
     sources = [*firmware_sources(), *sorted((FIRMWARE / "native").glob("*.c"))]
     flags = ["-std=c11", "-D_POSIX_C_SOURCE=200809L", *WARNINGS, "-O2", "-g", f"-I{FIRMWARE}",
-             f"-DSPDM_MAX_SESSIONS={sessions}u", *(SANITIZERS if sanitize else ())]
+             f"-DSPDM_MAX_SESSIONS={sessions}u", f"-DSPDM_LAST_TAG={last_session}u",
+             *(SANITIZERS if sanitize else ())]
     digest = hashlib.sha256(repr((cc, flags)).encode())
     for file in sorted({*sources, *FIRMWARE.glob("*.h"), *(FIRMWARE / "native").glob("*.h"),
                         FIRMWARE / "hal" / "hal.h"}):
@@ -310,10 +312,11 @@ class NativeDsm:
 
 @contextmanager
 def running(folder: Path, *, options: Sequence[str] = (), sanitize: bool = False,
-            sessions: int = 1) -> Iterator[tuple[NativeDsm, Identity]]:
+            sessions: int = 1, last_session: int = 0xFFFE) -> Iterator[tuple[NativeDsm, Identity]]:
     """A native DSM with a fresh identity in `folder`."""
     identity = make_identity(folder)
-    with NativeDsm(build(sanitize=sanitize, sessions=sessions), identity, options) as dsm:
+    program = build(sanitize=sanitize, sessions=sessions, last_session=last_session)
+    with NativeDsm(program, identity, options) as dsm:
         yield dsm, identity
 
 

@@ -134,6 +134,13 @@ def test_bad_get_version_leaves_the_connection_alone(client: Client, request_hex
     assert client.plain(get_capabilities(0x12))[1] == 0x61
 
 
+def test_error_about_get_version_carries_version_10(client: Client) -> None:
+    client.connect(0x13)
+    assert client.plain(bytes.fromhex("13840000")) == error(MISMATCH, version=0x10)
+    assert client.plain(bytes.fromhex("1084000000000000")) == error(INVALID, version=0x10)
+    assert client.spdm(0x81)[1] == 0x01
+
+
 def test_reserved_parameters_of_get_version_are_ignored(client: Client) -> None:
     assert client.plain(bytes.fromhex("1084aa55"))[:2] == bytes.fromhex("1004")
 
@@ -739,6 +746,23 @@ def test_second_session_exceeds_the_limit(client: Client, established: bool) -> 
     if not established:
         first.finish()
     assert first.spdm(0xE8) is not None
+
+
+def test_session_numbers_are_used_once(tmp_path: Path) -> None:
+    """When they are used up there is no session until a conventional reset."""
+    with native.running(tmp_path, sanitize=True, last_session=3) as (dsm, who):
+        key = who.leaf.public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        client = Client(dsm, key, who.slot0.read_bytes())
+        for number in (1, 2, 3):
+            session = client.connect().session()
+            assert session.session_id >> 16 == number
+            session.spdm(0xEC)
+        for _ in range(2):
+            client.connect()
+            assert client.plain(client.key_exchange_message(fresh_point())) == error(LIMIT)
+        dsm.model(native.MODEL_RESET)
+        assert client.connect().session().session_id >> 16 == 1
 
 
 # FINISH -------------------------------------------------------------------------------------

@@ -481,12 +481,11 @@ BAR0 = 0x40_1001_0000
 def expected_report(*, flags: int, offset: int = 0, msix_control: int = 3,
                     bar0: int = BAR0) -> bytes:
     """The report of TDI 0, from the page map of the device's documentation."""
-    first = ((bar0 + offset) % 2**64) >> 12
     pages = [(0, 1, 1 << 2), (1, 1, 0), (2, 1, 1 << 0), (3, 1, 1 << 1), (8, 4, 0)]
     if not flags & 4:
         pages = [page for page in pages if page[0] not in (2, 3)]
     return struct.pack("<HHHHII", 2 | flags & 1, 0, msix_control, 0, 0, len(pages)) + b"".join(
-        struct.pack("<QIHH", first + page, count, attributes, 0)
+        struct.pack("<QIHH", (bar0 + offset + 4096 * page) % 2**64 >> 12, count, attributes, 0)
         for page, count, attributes in pages) + bytes(4)
 
 
