@@ -6,10 +6,11 @@
 //
 // Contract: a key is taken only when can_load_i says that no message is running; the fifteen round
 // keys are written, then hash_req_o asks the core to encrypt the zero block under hash_slot_o and
-// hash_valid_i brings H back, which ends the job with key_done_o. erase overwrites the sixteen rows of one slot
-// with zero, 17 cycles from acceptance to erase_done_o; it may run beside a message of another slot.
-// Erasure has priority over a new key. zeroize_i, and reset, abandon any job and overwrite all rows,
-// NumKeys * 16 cycles; nothing is accepted meanwhile. A slot index must be below NumKeys.
+// hash_valid_i brings H back, which ends the job with key_done_o. erase overwrites the sixteen rows
+// of one slot with zero, 17 cycles from acceptance to erase_done_o; it may run beside a message of
+// another slot. Erasure has priority over a new key. zeroize_i, and reset, abandon any job and
+// overwrite all rows, NumKeys * 16 cycles; nothing is accepted meanwhile. A slot index must be
+// below NumKeys.
 // Read port: rd_en_i and address in one cycle, rd_data_o in the next; without rd_en_i rd_data_o
 // becomes zero, so that no key lingers in the output register.
 module gcm_key_store #(

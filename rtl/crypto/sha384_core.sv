@@ -7,8 +7,8 @@
 // Contract: init_i loads the initial value, load_state_i a saved state_i; then each block taken at
 // block_valid_i/block_ready_o is folded into state_o: busy_o is high for the 82 cycles after, with
 // block_ready_o = 0 and state_o unchanged until the last. A state may be saved whenever busy_o = 0.
-// init_i and load_state_i are ignored while busy; when both come, init_i wins, and no block is taken
-// in that cycle. Working variables and message schedule are zero between blocks. clear_i (at any
+// init_i and load_state_i are ignored while busy; when both come, init_i wins, and no block is
+// taken in that cycle. Working variables and message schedule are zero between blocks. clear_i (at any
 // time) erases the state too, in one cycle, and abandons a block in progress; so does reset.
 // The time depends on nothing.
 module sha384_core (
