@@ -84,3 +84,5 @@ function/dma_engine.sv
 function/tdi_regs.sv
 function/tdi_function.sv
 function/mgmt_function.sv
+crypto/entropy_health.sv
+crypto/drbg.sv
