@@ -234,8 +234,9 @@ bool hal_p384_ecdh(const uint8_t peer[96], uint8_t shared_x[48]) {
   EVP_PKEY *peer_key = make_key(NULL, point);
   EVP_PKEY_CTX *check = peer_key != NULL ? EVP_PKEY_CTX_new(peer_key, NULL) : NULL;
   EVP_PKEY_CTX *ctx = ephemeral != NULL ? EVP_PKEY_CTX_new(ephemeral, NULL) : NULL;
-  bool ok = check != NULL && ctx != NULL && EVP_PKEY_public_check(check) == 1 &&
-            EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer(ctx, peer_key) == 1 &&
+  /* The quick check is whole here: in range, on the curve, not infinity; the cofactor is 1. */
+  bool ok = check != NULL && ctx != NULL && EVP_PKEY_public_check_quick(check) == 1 &&
+            EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer_ex(ctx, peer_key, 0) == 1 &&
             EVP_PKEY_derive(ctx, shared_x, &size) == 1 && size == HAL_P384_BYTES;
   EVP_PKEY_CTX_free(ctx);
   EVP_PKEY_CTX_free(check);
