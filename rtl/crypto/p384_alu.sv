@@ -75,12 +75,11 @@ module p384_alu
   lane_ctrl_t  lane;
   logic        ram_re, ram_we;
   reg_t        ram_raddr, ram_waddr;
-  logic        write_sum, take_word, shift_serial;
+  logic        take_word, shift_serial;
 
   // ---- Lanes ------------------------------------------------------------------------------------
   digit_t rdata [NumDigits];
   digit_t wdata [NumDigits];
-  digit_t norm  [NumDigits];
   digit_t a     [NumDigits];
   acc_t   acc   [NumDigits + 1];
   prod_t  prod  [NumDigits + 1];
@@ -121,7 +120,7 @@ module p384_alu
       .clk_i,
       .ctrl_i       (lane),
       .rdata_i      (rdata[j]),
-      .norm_o       (norm[j]),
+      .wdata_o      (wdata[j]),
       .a_next_i     (a_next),
       .a_o          (a[j]),
       .x_i          (x),
@@ -133,9 +132,6 @@ module p384_alu
       .acc_o        (acc[j]),
       .prod_o       (prod[j])
     );
-
-    // SEC: KEY.ZEROIZE what is neither a sum nor operand a is zero.
-    assign wdata[j] = write_sum ? norm[j] : (state_q == StWriteA) ? a[j] : '0;
   end
 
   for (genvar k = 0; k < NumBanks; k++) begin : gen_bank
@@ -199,12 +195,12 @@ module p384_alu
     digit_d      = digit_q;
     phase_d      = 2'd0;
     lane         = '0;
+    lane.active  = state_q != StIdle || cmd_valid_i;
     lane.acc     = AccHold;
     ram_re       = 1'b0;
     ram_raddr    = rb_q;
     ram_we       = 1'b0;
     ram_waddr    = rd_q;
-    write_sum    = 1'b0;
     shift_serial = 1'b0;
 
     unique case (state_q)
@@ -296,9 +292,9 @@ module p384_alu
       end
 
       StWriteSum: begin
-        ram_we    = 1'b1;
-        write_sum = 1'b1;
-        state_d   = StIdle;
+        ram_we         = 1'b1;
+        lane.write_sum = 1'b1;
+        state_d        = StIdle;
       end
 
       StShift: begin
@@ -317,8 +313,9 @@ module p384_alu
       end
 
       StWriteA: begin
-        ram_we  = 1'b1;
-        state_d = StIdle;
+        ram_we       = 1'b1;
+        lane.write_a = 1'b1;
+        state_d      = StIdle;
       end
 
       StWipe: begin

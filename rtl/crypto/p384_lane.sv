@@ -16,7 +16,7 @@ module p384_lane
   input  lane_ctrl_t ctrl_i,
 
   input  digit_t     rdata_i,       // digit from the operand memory
-  output digit_t     norm_o,        // accumulator with carries moved up one position
+  output digit_t     wdata_o,       // digit to the operand memory
 
   input  digit_t     a_next_i,      // from lane j+1: operand a moves down
   output digit_t     a_o,
@@ -40,7 +40,8 @@ module p384_lane
   prod_t  prod_q;
   acc_t   acc_q;
 
-  // The top digit keeps what it has; the others pass on all but their signed low 16 bits.
+  // Carries one position up: the top digit keeps what it has, the others pass on all but their
+  // signed low 16 bits.
   function automatic acc_t norm(input acc_t acc, input acc_t prev);
     return (IsTop ? acc : {{(AccWidth-16){acc[15]}}, acc[15:0]}) + carry_of(prev);
   endfunction
@@ -48,39 +49,47 @@ module p384_lane
   assign a_o    = a_q;
   assign acc_o  = acc_q;
   assign prod_o = prod_q;
-  assign norm_o = digit_t'(norm(acc_q, acc_prev_i));
+
+  // SEC: KEY.ZEROIZE what is neither a sum nor operand a is zero.
+  always_comb begin
+    wdata_o = '0;
+    if (ctrl_i.write_sum)    wdata_o = digit_t'(norm(acc_q, acc_prev_i));
+    else if (ctrl_i.write_a) wdata_o = a_q;
+  end
 
   always_ff @(posedge clk_i) begin
-    if (ctrl_i.a_load)  a_q <= rdata_i;
-    if (ctrl_i.a_shift) a_q <= a_next_i;
-    if (ctrl_i.b_load)  b_q <= rdata_i;
+    if (ctrl_i.active) begin
+      if (ctrl_i.a_load)  a_q <= rdata_i;
+      if (ctrl_i.a_shift) a_q <= a_next_i;
+      if (ctrl_i.b_load)  b_q <= rdata_i;
 
-    if (ctrl_i.prod_en) begin
-      if (Index == 0 && ctrl_i.prod_inverse) prod_q <= x_i * OrderInverse;
-      else if (ctrl_i.prod_order)            prod_q <= x_i * OrderDigit;
-      else                                   prod_q <= x_i * b_q;
-    end
-
-    unique case (ctrl_i.acc)
-      AccHold:  acc_q <= acc_q;
-      AccClear: acc_q <= '0;
-      AccAdd:   acc_q <= acc_q + acc_t'(rdata_i);
-      AccSub:   acc_q <= acc_q - acc_t'(rdata_i);
-      AccProd:  acc_q <= acc_q + acc_t'(prod_q);
-      AccStep: begin
-        if (PrimeNext > 0)      acc_q <= acc_next_i + acc_t'(prod_next_i) + acc_t'(m_i);
-        else if (PrimeNext < 0) acc_q <= acc_next_i + acc_t'(prod_next_i) - acc_t'(m_i);
-        else                    acc_q <= acc_next_i + acc_t'(prod_next_i) + drop_carry_i;
+      if (ctrl_i.prod_en) begin
+        if (Index == 0 && ctrl_i.prod_inverse) prod_q <= x_i * OrderInverse;
+        else if (ctrl_i.prod_order)            prod_q <= x_i * OrderDigit;
+        else                                   prod_q <= x_i * b_q;
       end
-      AccNorm:  acc_q <= norm(acc_q, acc_prev_i);
-      default:  acc_q <= '0;
-    endcase
 
-    if (ctrl_i.clear) begin
-      a_q    <= '0;
-      b_q    <= '0;
-      prod_q <= '0;
-      acc_q  <= '0;
+      unique case (ctrl_i.acc)
+        AccHold:  acc_q <= acc_q;
+        AccClear: acc_q <= '0;
+        AccAdd:   acc_q <= acc_q + acc_t'(rdata_i);
+        AccSub:   acc_q <= acc_q - acc_t'(rdata_i);
+        AccProd:  acc_q <= acc_q + acc_t'(prod_q);
+        AccStep: begin
+          if (PrimeNext > 0)      acc_q <= acc_next_i + acc_t'(prod_next_i) + acc_t'(m_i);
+          else if (PrimeNext < 0) acc_q <= acc_next_i + acc_t'(prod_next_i) - acc_t'(m_i);
+          else                    acc_q <= acc_next_i + acc_t'(prod_next_i) + drop_carry_i;
+        end
+        AccNorm:  acc_q <= norm(acc_q, acc_prev_i);
+        default:  acc_q <= '0;
+      endcase
+
+      if (ctrl_i.clear) begin
+        a_q    <= '0;
+        b_q    <= '0;
+        prod_q <= '0;
+        acc_q  <= '0;
+      end
     end
   end
 

@@ -72,8 +72,8 @@ module p384_sequencer
   result_e            result_d, result_q;
   op_e                op_d, op_q;
   logic [PcWidth-1:0] pc_d, pc_q;
-  logic [PcWidth-1:0] stack_d [4];
   logic [PcWidth-1:0] stack_q [4];
+  logic               push;
   logic [1:0]         depth_d, depth_q;
   logic [6:0]         idx_d, idx_q;
   logic [1:0]         tries_d, tries_q;
@@ -157,7 +157,7 @@ module p384_sequencer
     result_d       = result_q;
     op_d           = op_q;
     pc_d           = pc_q;
-    stack_d        = stack_q;
+    push           = 1'b0;
     depth_d        = depth_q;
     idx_d          = idx_q;
     tries_d        = tries_q;
@@ -225,13 +225,13 @@ module p384_sequencer
             end
             MopBr: if (taken) pc_d = target;
             MopCall: begin
-              stack_d[depth_q] = pc_q + 1'b1;
-              depth_d          = depth_q + 1'b1;
-              pc_d             = target;
+              push    = 1'b1;
+              depth_d = depth_q + 1'b1;
+              pc_d    = target;
             end
             MopRet: begin
               depth_d = depth_q - 1'b1;
-              pc_d    = stack_q[depth_q - 2'd1];
+              pc_d    = stack_q[depth_q - 1'b1];
             end
             MopIdx: idx_d = instr.rb;
             MopLoop: begin
@@ -310,7 +310,7 @@ module p384_sequencer
     result_q       <= result_d;
     op_q           <= op_d;
     pc_q           <= pc_d;
-    stack_q        <= stack_d;
+    if (push) stack_q[depth_q] <= pc_q + 1'b1;
     depth_q        <= depth_d;
     idx_q          <= idx_d;
     tries_q        <= tries_d;

@@ -126,10 +126,11 @@ package p384_pkg;
     AccSub   = 3'd3,   // - register operand
     AccProd  = 3'd4,   // + product
     AccStep  = 3'd5,   // + product, + m * prime, one digit down
-    AccNorm  = 3'd6    // carries one position up
+    AccNorm  = 3'd6    // carry one position up
   } acc_op_e;
 
   typedef struct packed {
+    logic    active;        // anything below: an idle lane costs simulation one test
     logic    clear;         // SEC: KEY.ZEROIZE all flops of the lane
     logic    a_load;
     logic    a_shift;
@@ -138,6 +139,8 @@ package p384_pkg;
     logic    prod_order;    // multiply by the order's digit instead of b
     logic    prod_inverse;  // lane 0: multiply by -1/order
     acc_op_e acc;
+    logic    write_sum;     // to the operand memory: the accumulator, carried one position up
+    logic    write_a;       // to the operand memory: operand a
   } lane_ctrl_t;
 
   // ---- Microcode --------------------------------------------------------------------------------
