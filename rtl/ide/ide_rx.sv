@@ -45,6 +45,9 @@ module ide_rx
   output logic                        rx_valid_o,
   input  logic                        rx_ready_i,
   output tlp_beat_t                   rx_o,
+  output logic                        drop_o,            // pulse: a TLP ended here (refused, Sync,
+  output tlp_class_e                  drop_class_o,      // Fail): its buffer is free again
+  output logic                        busy_o,            // anything in work or waiting here
 
   // -> cfg_space
   output logic                        aer_valid_o,
@@ -300,7 +303,8 @@ module ide_rx
   logic [4:0]            aer_error;
   logic                  release_secure;
   logic [NUM_BLOCKS-1:0] icf_d, icf_q, overflow_d, overflow_q, fail_received_d, fail_received_q;
-  logic                  fail_q;
+  logic                  fail_q, drop_q;
+  tlp_class_e            drop_class_q;
   logic [1:0]            fail_block_q;
 
   // A verified TLP whose stream fell while it waited for the output is dropped as well.
@@ -449,6 +453,10 @@ module ide_rx
     for (int unsigned b = 0; b < NUM_BLOCKS; b++) icf_d[b] = fail && fail_block == 2'(b);
   end
 
+  assign drop_o            = drop_q;
+  assign drop_class_o      = drop_class_q;
+  assign busy_o            = state_q != StIdle || full_q != '0 || bank_busy != '0 ||
+                             fill_idx_q != '0;
   assign use_valid_o       = accept;
   assign use_slot_o        = slot_q;
   assign icf_o             = icf_q;
@@ -516,6 +524,8 @@ module ide_rx
     overflow_q      <= overflow_d;
     fail_received_q <= fail_received_d;
     fail_q          <= fail;
+    drop_q          <= release_en && release_silent;
+    drop_class_q    <= hdr_class(tlp.header);
     fail_block_q    <= fail_block;
     if (release_en) drain_q <= proc_q;
     if (rst_i) begin
@@ -538,6 +548,8 @@ module ide_rx
       overflow_q      <= '0;
       fail_received_q <= '0;
       fail_q          <= 1'b0;
+      drop_q          <= 1'b0;
+      drop_class_q    <= ClassPosted;
       fail_block_q    <= '0;
     end
   end

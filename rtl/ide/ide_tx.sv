@@ -27,10 +27,10 @@ module ide_tx
   // <- tx_arbiter
   input  logic                        tx_valid_i,
   output logic                        tx_ready_o,
-  /* verilator lint_off UNUSEDSIGNAL */  // a prefix is made here, none is taken over
   input  tlp_beat_t                   tx_i,
-  /* verilator lint_on UNUSEDSIGNAL */
   output logic                        drop_o,           // pulse: one TLP swallowed
+  output tlp_class_e                  drop_class_o,     // of that class
+  output logic                        busy_o,           // anything in work or waiting here
   output logic                        sync_consume_o,   // pulse: one posted TLP of our own
 
   // -> tlp_egress
@@ -101,6 +101,7 @@ module ide_tx
   logic [NUM_BLOCKS-1:0][7:0] pr_npr_d, pr_npr_q, pr_cpl_d, pr_cpl_q;
   logic [NUM_BLOCKS-1:0] overflow_d, overflow_q;
   logic                  drop_d, drop_q, consume_d, consume_q;
+  tlp_class_e            class_d, class_q, drop_class_q;  // of the TLP taken from tx
 
   logic [1:0]            bank_busy, bank_valid, bank_sop, bank_eop, bank_ready;
   logic [1:0][3:0]       bank_dw_valid;
@@ -111,14 +112,24 @@ module ide_tx
   logic                  wr_en, release_en, release_silent;
   logic [127:0]          wr_data;
 
+  // ---- Input register ---------------------------------------------------------------------------
+  // Until its first beat is taken a TLP may be withdrawn (a gate that closes); from here on not.
+
+  logic beat_valid_q, beat_take;
+  /* verilator lint_off UNUSEDSIGNAL */  // a prefix is made here, none is taken over
+  tlp_beat_t beat_q;
+  /* verilator lint_on UNUSEDSIGNAL */
+
+  assign tx_ready_o = !beat_valid_q || beat_take;
+
   // ---- Choice of stream -------------------------------------------------------------------------
 
   logic       sel_drop, sel_ide, sync_due;
   logic [1:0] sel_block;
 
   ide_tx_select u_select (
-    .header_i (tx_i.header),
-    .meta_i   (tx_i.meta),
+    .header_i (beat_q.header),
+    .meta_i   (beat_q.meta),
     .block_cfg_i, .secure_i,
     .drop_o   (sel_drop),
     .ide_o    (sel_ide),
@@ -128,7 +139,7 @@ module ide_tx
   always_comb begin
     sync_due = 1'b0;
     for (int unsigned b = 0; b < NUM_BLOCKS; b++) begin
-      if (sel_block == 2'(b) && hdr_class(tx_i.header) == ClassPosted &&
+      if (sel_block == 2'(b) && hdr_class(beat_q.header) == ClassPosted &&
           (pr_npr_q[b] >= SyncAt || pr_cpl_q[b] >= SyncAt)) begin
         sync_due = 1'b1;
       end
@@ -189,7 +200,7 @@ module ide_tx
   logic [95:0]  mac;
   prefix_t      prefix;
 
-  assign has_data = !own_q && tx_i.dw_valid != '0;   // looked at in StStart, on the first beat
+  assign has_data = !own_q && beat_q.dw_valid != '0;   // looked at in StStart, on the first beat
 
   always_comb begin
     prefix                 = tlp.prefix;
@@ -209,11 +220,11 @@ module ide_tx
     .start_prefix_i   (prefix),
     .start_header_i   (tlp.header),
     .start_has_data_i (has_data),
-    .data_valid_i     (state_q == StCrypt && !own_q && tx_valid_i && !taken_q),
+    .data_valid_i     (state_q == StCrypt && !own_q && beat_valid_q && !taken_q),
     .data_ready_o     (crypt_data_ready),
-    .data_i           (tx_i.data),
-    .data_dw_valid_i  (tx_i.dw_valid),
-    .data_last_i      (tx_i.eop),
+    .data_i           (beat_q.data),
+    .data_dw_valid_i  (beat_q.dw_valid),
+    .data_last_i      (beat_q.eop),
     .out_valid_o      (crypt_out_valid),
     .out_data_o       (crypt_out_data),
     .mac_valid_o      (crypt_mac_valid),
@@ -246,6 +257,7 @@ module ide_tx
     wr_idx_d        = wr_idx_q;
     silent_d        = silent_q;
     own_d           = own_q;
+    class_d         = class_q;
     taken_d         = taken_q;
     fail_pending_d  = fail_pending_q;
     pr_npr_d        = pr_npr_q;
@@ -253,9 +265,9 @@ module ide_tx
     overflow_d      = '0;
     drop_d          = 1'b0;
     consume_d       = 1'b0;
-    tx_ready_o      = 1'b0;
+    beat_take       = 1'b0;
     wr_en           = 1'b0;
-    wr_data         = tx_i.data;
+    wr_data         = beat_q.data;
     release_en      = 1'b0;
     release_silent  = 1'b1;
     use_valid_o     = 1'b0;
@@ -282,17 +294,18 @@ module ide_tx
           end
           consume_d = 1'b1;
           state_d   = StRelease;
-        end else if (bank_free && tx_valid_i) begin
+        end else if (bank_free && beat_valid_q) begin
+          class_d                          = hdr_class(beat_q.header);
           side_d[bank_q]                   = '0;
-          side_d[bank_q].header            = tx_i.header;
-          side_d[bank_q].meta              = tx_i.meta;
+          side_d[bank_q].header            = beat_q.header;
+          side_d[bank_q].meta              = beat_q.meta;
           side_d[bank_q].block             = sel_block;
           side_d[bank_q].ide               = sel_ide;
           side_d[bank_q].prefix.fmt_type   = PREFIX_IDE;
-          side_d[bank_q].prefix.sub_stream = {1'b0, hdr_class(tx_i.header)};
+          side_d[bank_q].prefix.sub_stream = {1'b0, hdr_class(beat_q.header)};
           side_d[bank_q].prefix.m          = 1'b1;
-          side_d[bank_q].prefix.t          = tx_i.meta.t_bit;
-          if (!tx_i.sop || sel_drop) begin
+          side_d[bank_q].prefix.t          = beat_q.meta.t_bit;
+          if (!beat_q.sop || sel_drop) begin
             state_d = StDrop;
           end else if (!sel_ide) begin
             side_d[bank_q].prefix = '0;
@@ -318,14 +331,14 @@ module ide_tx
       end
 
       StPlain: begin
-        tx_ready_o = 1'b1;
-        if (tx_valid_i) begin
-          wr_en           = tx_i.dw_valid != '0;
+        beat_take = 1'b1;
+        if (beat_valid_q) begin
+          wr_en           = beat_q.dw_valid != '0;
           beats_d         = beats_q + 5'(wr_en);
           wr_idx_d        = wr_idx_q + 4'(wr_en);
-          last_dw_valid_d = tx_i.dw_valid;
-          if (tx_i.sop && sub_stream == ClassNonPosted) np_sent_valid_o = 1'b1;
-          if (tx_i.eop) state_d = StRelease;
+          last_dw_valid_d = beat_q.dw_valid;
+          if (beat_q.sop && sub_stream == ClassNonPosted) np_sent_valid_o = 1'b1;
+          if (beat_q.eop) state_d = StRelease;
         end
       end
 
@@ -339,18 +352,18 @@ module ide_tx
           state_d                  = StCrypt;
           // A TLP without payload is one beat; it is taken here.
           if (!own_q && !has_data) begin
-            tx_ready_o = 1'b1;
+            beat_take = 1'b1;
             taken_d    = 1'b1;
           end
         end
       end
 
       StCrypt: begin
-        if (!own_q && !taken_q && tx_valid_i && crypt_data_ready) begin
-          tx_ready_o      = 1'b1;
-          taken_d         = tx_i.eop;
+        if (!own_q && !taken_q && beat_valid_q && crypt_data_ready) begin
+          beat_take       = 1'b1;
+          taken_d         = beat_q.eop;
           beats_d         = beats_q + 5'd1;
-          last_dw_valid_d = tx_i.dw_valid;
+          last_dw_valid_d = beat_q.dw_valid;
         end
         wr_en    = crypt_out_valid;
         wr_data  = crypt_out_data;
@@ -382,8 +395,8 @@ module ide_tx
 
       // The rest of a TLP that may not leave.
       StDrop: begin
-        tx_ready_o = 1'b1;
-        if (tx_valid_i && tx_i.eop) begin
+        beat_take = 1'b1;
+        if (beat_valid_q && beat_q.eop) begin
           drop_d  = 1'b1;
           state_d = StIdle;
         end
@@ -419,6 +432,9 @@ module ide_tx
   assign np_sent_block_o  = tlp.block;
   assign overflow_o       = overflow_q;
   assign drop_o           = drop_q;
+  assign drop_class_o     = drop_class_q;
+  assign busy_o           = state_q != StIdle || beat_valid_q || bank_busy != '0 ||
+                            fail_pending_q != '0;
   assign sync_consume_o   = consume_q;
 
   // ---- Banks and output -------------------------------------------------------------------------
@@ -464,6 +480,10 @@ module ide_tx
   end
 
   always_ff @(posedge clk_i) begin
+    if (tx_ready_o) begin
+      beat_valid_q <= tx_valid_i;
+      beat_q       <= tx_valid_i ? tx_i : '0;   // no payload stays behind
+    end
     state_q         <= state_d;
     side_q          <= side_d;
     bank_q          <= bank_d;
@@ -479,6 +499,8 @@ module ide_tx
     pr_cpl_q        <= pr_cpl_d;
     overflow_q      <= overflow_d;
     drop_q          <= drop_d;
+    class_q         <= class_d;
+    drop_class_q    <= class_q;
     consume_q       <= consume_d;
     if (use_valid_o) begin
       count_q         <= count;
@@ -486,6 +508,8 @@ module ide_tx
     end
     if (release_en) drain_q <= bank_q;
     if (rst_i) begin
+      beat_valid_q    <= 1'b0;
+      beat_q          <= '0;
       state_q         <= StIdle;
       bank_q          <= 1'b0;
       drain_q         <= 1'b0;
@@ -502,6 +526,8 @@ module ide_tx
       pr_cpl_q        <= '0;
       overflow_q      <= '0;
       drop_q          <= 1'b0;
+      class_q         <= ClassPosted;
+      drop_class_q    <= ClassPosted;
       consume_q       <= 1'b0;
       count_q         <= '0;
       for (int unsigned c = 0; c < NUM_CHANNELS; c++) next_q[c] <= 64'd1;
