@@ -72,6 +72,7 @@ class Bench:
         dut.byte_ready_i.value = 1
         dut.release_i.value = 0
         dut.consume_i.value = 0
+        dut.unconsume_i.value = 0
         dut.sync_consume_i.value = 0
         dut.cycle_i.value = 0x1_2345_6789
         self.to_host = StreamDriver(dut.clk_i, dut.tx_valid_i, dut.tx_ready_o, dut.tx_i)

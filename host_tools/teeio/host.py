@@ -96,7 +96,7 @@ class Host:
         recording = recording or Recording()
         self._pcap = recording.pcap.open("wb") if recording.pcap else None
         self._raw = recording.raw.open("wb") if recording.raw else None
-        self._tlps = recording.tlps.open("w") if recording.tlps else None
+        self._tlps = recording.tlps.open("w", buffering=1) if recording.tlps else None
         if self._pcap is not None:
             self._pcap.write(file_header())
         self.transport = BenchTransport(url, tap=self._on_bytes, tlp_tap=self._on_tlp)

@@ -295,6 +295,7 @@ BAD_ALGORITHMS = {
     "empty-mask": {"tables": bytes.fromhex("02200000" "03200200" "05200100")},
     "too-few-tables": {"count": 2},
     "too-many-tables": {"count": 4},
+    "bytes-behind-the-tables": {"tables": TABLES + bytes.fromhex("06200100"), "count": 3},
     "length-short": {"length": 40},
     "length-long": {"length": 48},
     "length-0": {"length": 0},

@@ -35,6 +35,7 @@ module bench_link
   input  wire_beat_t   tx_i,
   output logic [2:0]   credit_ok_o,
   input  logic [2:0]   consume_i,      // pulse per class: a TLP was granted
+  input  logic [2:0]   unconsume_i,    // pulse per class: a granted TLP was dropped after all
   input  logic         sync_consume_i, // pulse: one more posted TLP (IDE Sync, IDE Fail)
 
   input  logic [63:0]  cycle_i,
@@ -98,9 +99,9 @@ module bench_link
     for (int c = 0; c < 3; c++) begin
       if (release_i[c]) grant_q[c] <= grant_q[c] + 1'b1;
       if (peer_valid) peer_grant_q[c] <= peer.grant[c];
-      if (consume_i[c]) consumed_q[c] <= consumed_q[c] + 1'b1;
+      consumed_q[c] <= consumed_q[c] + {7'd0, consume_i[c]} - {7'd0, unconsume_i[c]} +
+                       {7'd0, c == 0 && sync_consume_i};
     end
-    if (sync_consume_i) consumed_q[0] <= consumed_q[0] + (consume_i[0] ? 8'd2 : 8'd1);
     if (sync || conv_rst_o || rst_i) begin
       grant_q[0] <= PostedSlots[7:0];
       grant_q[1] <= NonPostedSlots[7:0];

@@ -36,7 +36,7 @@ module bench_core
 
   logic        rx_valid, rx_ready, tx_valid, tx_ready, conv_rst, link_idle, ep_idle, sync_consume;
   wire_beat_t  rx, tx;
-  logic [2:0]  released, credit_ok, consume;
+  logic [2:0]  released, credit_ok, consume, unconsume;
   logic [63:0] cycle_q;
   logic        ep_rst_q;
 
@@ -53,7 +53,8 @@ module bench_core
     .byte_valid_i, .byte_i, .byte_valid_o, .byte_ready_i, .byte_o,
     .rx_valid_o(rx_valid), .rx_ready_i(rx_ready), .rx_o(rx), .release_i(released),
     .tx_valid_i(tx_valid), .tx_ready_o(tx_ready), .tx_i(tx),
-    .credit_ok_o(credit_ok), .consume_i(consume), .sync_consume_i(sync_consume),
+    .credit_ok_o(credit_ok), .consume_i(consume), .unconsume_i(unconsume),
+    .sync_consume_i(sync_consume),
     .cycle_i(cycle_q), .conv_rst_o(conv_rst), .idle_o(link_idle)
   );
 
@@ -65,7 +66,8 @@ module bench_core
     .clk_i, .rst_i(ep_rst_q), .rst_sticky_i(rst_i),
     .rx_valid_i(rx_valid), .rx_ready_o(rx_ready), .rx_i(rx), .release_o(released),
     .tx_valid_o(tx_valid), .tx_ready_i(tx_ready), .tx_o(tx),
-    .credit_ok_i(credit_ok), .consume_o(consume), .sync_consume_o(sync_consume),
+    .credit_ok_i(credit_ok), .consume_o(consume), .unconsume_o(unconsume),
+    .sync_consume_o(sync_consume),
     .entropy_valid_i, .entropy_ready_o, .entropy_i, .entropy_is_deterministic_i,
     .cycle_i(cycle_q), .idle_o(ep_idle)
   );

@@ -34,7 +34,8 @@ T = TypeVar("T")
 RETRY_SECONDS = 0.25
 # A TLP that was not answered at once is waited for in device cycles after this pause.
 EAGER_SECONDS = 0.004
-WATCHDOG_SECONDS = 20.0
+SLICE_CYCLES = 24_000
+WATCHDOG_SECONDS = 60.0
 
 
 class BenchTransport:
@@ -120,11 +121,13 @@ class BenchTransport:
         deadline = time.monotonic() + EAGER_SECONDS
         while not self._inbox and time.monotonic() < deadline:
             self._poll(EAGER_SECONDS)
-        if not self._inbox:
-            # Let the device count: what has not come before the answer does not come.
-            self._link.send_control(ControlOp.DELAY, cycles)
+        while not self._inbox and cycles > 0:
+            # Let the device count, a slice at a time: what has not come before the last answer
+            # does not come, and a slow simulation still shows progress.
+            step = min(cycles, SLICE_CYCLES)
+            cycles -= step
+            self._link.send_control(ControlOp.DELAY, step)
             self._flush()
-            self._until(lambda: bool(self._inbox or self._controls), "the device stopped answering")
             self._until(lambda: bool(self._controls), "the device stopped answering")
             self._controls.popleft()
         got = tuple(self._inbox)
