@@ -111,6 +111,10 @@ class Direction:
         assert not any(record[6 + length:])
         return cipher.decrypt(nonce, record[6:6 + length], record[:6])
 
+    def keys(self) -> list[bytes]:
+        """The traffic secret and the record key that comes from it."""
+        return [self.secret, expand(self.secret, self.version, "key", 32)]
+
     def updated(self) -> Direction:
         return Direction(self.version, expand(self.secret, self.version, "traffic upd", 48))
 
@@ -127,6 +131,7 @@ class Session:
     tx: Direction
     rx: Direction
     heartbeat: int
+    shared: bytes = field(default=b"", repr=False)
     is_open: bool = False
     last_record: bytes = field(default=b"", repr=False)
 
@@ -260,7 +265,8 @@ class Client:
         th1 = sha384(transcript)
         peer = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP384R1(),
                                                             b"\x04" + answer[40:136])
-        handshake = hmac.digest(bytes(48), private.exchange(ec.ECDH(), peer), "sha384")
+        shared = private.exchange(ec.ECDH(), peer)
+        handshake = hmac.digest(bytes(48), shared, "sha384")
         req = expand(handshake, self.version, "req hs data", 48, th1)
         rsp = expand(handshake, self.version, "rsp hs data", 48, th1)
         own = expand(rsp, self.version, "finished", 48)
@@ -269,7 +275,8 @@ class Client:
             client=self, session_id=response_half << 16 | half, handshake=handshake,
             transcript=transcript + answer[-48:],
             finished=expand(req, self.version, "finished", 48),
-            tx=Direction(self.version, req), rx=Direction(self.version, rsp), heartbeat=heartbeat)
+            tx=Direction(self.version, req), rx=Direction(self.version, rsp),
+            heartbeat=heartbeat, shared=shared)
 
     def session(self, **options: int) -> Session:
         """KEY_EXCHANGE and FINISH."""
