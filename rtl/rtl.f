@@ -86,3 +86,5 @@ function/tdi_function.sv
 function/mgmt_function.sv
 crypto/entropy_health.sv
 crypto/drbg.sv
+tdisp/tdi_lock_check.sv
+tdisp/tdi_control.sv

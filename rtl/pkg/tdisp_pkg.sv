@@ -53,11 +53,11 @@ package tdisp_pkg;
   typedef enum logic [2:0] {
     ResOk         = 3'd0,
     ResBadState   = 3'd1,  // INVALID_INTERFACE_STATE
-    ResBadStream  = 3'd2,  // stream not Secure/default/TC0, key missing, other session: INVALID_REQUEST
+    ResBadStream  = 3'd2,  // stream not Secure/default, key missing, other session: INVALID_REQUEST
     ResBadNonce   = 3'd3,  // INVALID_NONCE
     ResNoEntropy  = 3'd4,  // INSUFFICIENT_ENTROPY
     ResBadIndex   = 3'd5,  // INVALID_INTERFACE
-    ResBadConfig  = 3'd6,  // INVALID_DEVICE_CONFIGURATION (overlapping BARs, two default streams)
+    ResBadConfig  = 3'd6,  // INVALID_DEVICE_CONFIGURATION (overlapping BARs, two default streams, TC)
     ResAborted    = 3'd7   // a violation overtook the command
   } tdi_result_e;
 
