@@ -1,19 +1,78 @@
 // SPDX-License-Identifier: Apache-2.0
-// Properties of tlp_egress: the wire stream holds and every beat but the last is full.
+// Properties of tlp_egress: the wire stream holds, every beat but the last is full, a TLP has at
+// most 18 beats and in the middle of it one leaves for each one that comes.
 module tlp_egress_props
   import pcie_pkg::*;
 (
   input logic       clk_i,
   input logic       rst_i,
+  input logic       eg_valid_i,
+  input logic       eg_ready_o,
+  input tlp_beat_t  eg_i,
   input logic       wire_valid_o,
   input logic       wire_ready_i,
-  input wire_beat_t wire_o
+  input wire_beat_t wire_o,
+  // inside
+  input logic [2:0] head_dw_q,
+  input logic       flush_q,
+  input logic [3:0] flush_dw_q
 );
 
-  // Prefix, 4-DW header, 64 DW, MAC: 72 DW.
+  // What the source promises: framed TLPs of at most 16 beats, all but the last one full.
+  logic       inside_q;
+  logic [4:0] taken_q;
+  always_ff @(posedge clk_i) begin
+    if (eg_valid_i && eg_ready_o) begin
+      inside_q <= !eg_i.eop;
+      taken_q  <= eg_i.eop ? '0 : taken_q + 1'b1;
+    end
+    if (rst_i) begin
+      inside_q <= 1'b0;
+      taken_q  <= '0;
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_i && eg_valid_i) begin
+      Assume_framed:  assume (eg_i.sop == !inside_q);
+      Assume_full:    assume (eg_i.eop || eg_i.dw_valid == 4'hF);
+      Assume_left:    assume (eg_i.dw_valid inside {4'h0, 4'h8, 4'hC, 4'hE, 4'hF});
+      Assume_bounded: assume (taken_q < 5'd15 || eg_i.eop);
+    end
+  end
+
+  // Beats of the current TLP that went into the output register: one for each beat taken.
+  logic [4:0] sent_q;
+  always_ff @(posedge clk_i) begin
+    if (wire_valid_o && wire_ready_i) sent_q <= wire_o.last ? '0 : sent_q + 1'b1;
+    if (rst_i) sent_q <= '0;
+  end
+
+  // With the one in the register. Prefix, 4-DW header, 64 DW, MAC: 72 DW, 18 beats.
+  logic [4:0] waiting;
+  assign waiting = sent_q + 5'(wire_valid_o);
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_i) begin
+      Assert_head:    assert (!inside_q || (head_dw_q >= 3'd3 && head_dw_q <= 3'd5));
+      Assert_flush:   assert (!flush_q || (flush_dw_q >= 4'd1 && flush_dw_q <= 4'd8));
+      Assert_one_end: assert (!(flush_q && inside_q));
+      Assert_taken:   assert (taken_q <= 5'd15 && (inside_q == (taken_q != '0)));
+      if (inside_q) begin
+        Assert_in_step: assert (waiting == taken_q && !(wire_valid_o && wire_o.last));
+      end else if (flush_q) begin
+        Assert_tail:    assert (waiting <= ((flush_dw_q > 4'd4) ? 5'd16 : 5'd17)
+                                && !(wire_valid_o && wire_o.last));
+      end else if (wire_valid_o) begin
+        Assert_end:     assert (wire_o.last && sent_q <= 5'd17);
+      end else begin
+        Assert_idle:    assert (sent_q == '0);
+      end
+    end
+  end
+
   stream_props #(
-    .Width   ($bits(wire_beat_t)),
-    .MaxBeats(18)
+    .Width($bits(wire_beat_t))
   ) u_wire (
     .clk_i,
     .rst_i,

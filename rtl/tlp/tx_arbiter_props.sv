@@ -15,7 +15,11 @@ module tx_arbiter_props
   input logic [2:0]            consume_o,
   input logic                  out_valid_o,
   input logic                  out_ready_i,
-  input tlp_beat_t             out_o
+  input tlp_beat_t             out_o,
+  // inside
+  input logic                      chosen_q,
+  input logic                      started_q,
+  input logic [$clog2(NumIn)-1:0]  sel_q
 );
 
   logic [NumIn-1:0] owner_q;      // source in the middle of its TLP
@@ -50,11 +54,31 @@ module tx_arbiter_props
     if (rst_i) inside_q <= '0;
   end
 
+  // An offer that is not taken stays what it is, or is withdrawn for at least a cycle.
+  logic [NumIn-1:0]      offer_q, framed, held;
+  logic [NumIn-1:0][1:0] class_q;
+  always_ff @(posedge clk_i) begin
+    for (int unsigned i = 0; i < NumIn; i++) begin
+      offer_q[i] <= in_valid_i[i] && !in_ready_o[i];
+      class_q[i] <= hdr_class(in_i[i].header);
+    end
+    if (rst_i) offer_q <= '0;
+  end
+  always_comb begin
+    for (int unsigned i = 0; i < NumIn; i++) begin
+      framed[i] = !in_valid_i[i] || in_i[i].sop == !inside_q[i];
+      held[i]   = !offer_q[i] || !in_valid_i[i] || class_q[i] == hdr_class(in_i[i].header);
+    end
+  end
+
   always_ff @(posedge clk_i) begin
     if (!rst_i) begin
-      for (int unsigned i = 0; i < NumIn; i++) begin
-        Assume_framed: assume (!in_valid_i[i] || in_i[i].sop == !inside_q[i]);
-      end
+      Assume_framed:     assume (framed == '1);
+      Assume_held:       assume (held == '1);
+      Assert_started: assert (started_q == busy_q && (chosen_q || !started_q));
+      Assert_selected: assert (32'(sel_q) < NumIn);
+      Assert_inside:  assert (inside_q == (busy_q ? owner_q : '0));
+      Assert_owner:   assert (!busy_q || owner_q == (NumIn'(1) << sel_q));
       Assert_one_source: assert ($onehot0(in_ready_o));
       Assert_taken_once: assert (!fire || $onehot(in_ready_o & in_valid_i));
       if (busy_q) begin
