@@ -192,6 +192,10 @@ class Responder:
     def answer(self, request: bytes, live: Live | None) -> bytes:
         code = request[1]
         self.requests.append(code)
+        if code != 0xE0:
+            (self if live is None else live).log = b""
+        if live is None and code in (0x81, 0xE0, 0xE4):
+            self.identity = b""
         try:
             special = self.hook("fault", bytes([code]))
             if special != bytes([code]):

@@ -37,6 +37,7 @@ from teeio.core.spdm_requester import RequesterConfig, SpdmRequester
 from teeio.errors import LocalError, PeerError, PeerRefused, TransportError
 from teeio.wire.ide_km import KeyDirection, KeyInfo, SubStream
 from teeio.wire.spdm_base import Cap, ErrorCode
+from teeio.wire.spdm_identity import Digests
 from teeio.wire.spdm_measurements import Measurements
 from teeio.wire.spdm_session import SUMMARY_ALL, SUMMARY_NONE, SUMMARY_TCB, FinishRsp, KeyUpdateOp
 from teeio.wire.tdisp import InterfaceId, TdispErrorCode, TdiState
@@ -275,6 +276,25 @@ def test_measurements_one_by_one_then_signed() -> None:
     assert requester.measurements is not None
     assert [item.index for item in requester.measurements.blocks] == [2]
     assert requester.measurements.evidence.count(hashlib.sha384(b"rom").digest()) == 1
+    bench.run(exchange(requester, requester.get_measurements(1, signed=False), Measurements))
+    bench.run(exchange(requester, requester.get_digests(), Digests))
+    bench.run(exchange(requester, requester.get_measurements(2), Measurements))
+    assert hashlib.sha384(b"rom").digest() not in requester.measurements.evidence
+
+
+def test_challenge_covers_the_last_identity_exchange_only() -> None:
+    """GET_DIGESTS restarts the identity part of M1/M2; measurements and KEY_EXCHANGE empty it."""
+    bench = Bench()
+    requester = bench.connected()
+    bench.run(authenticate(requester, bench.policy))
+    slot, _chain = bench.run(authenticate(requester, bench.policy))
+    bench.run(challenge(requester, slot))
+    bench.run(authenticate(requester, bench.policy))
+    bench.run(exchange(requester, requester.get_measurements(), Measurements))
+    bench.run(challenge(requester, slot))
+    bench.run(authenticate(requester, bench.policy))
+    bench.run(open_session(requester, slot))
+    bench.run(challenge(requester, slot))
 
 
 def test_certificates_are_read_in_portions_and_the_right_slot_is_taken() -> None:
@@ -600,6 +620,21 @@ def test_ack_of_update_all_under_the_old_key_is_refused() -> None:
     bench.change("update_tx", lambda _d: b"n")
     with pytest.raises(PeerError, match="under the old response key"):
         bench.run(session.update_keys(KeyUpdateOp.UPDATE_ALL_KEYS))
+
+
+def test_key_update_wipes_what_it_replaces() -> None:
+    """The old secrets and record keys of both directions are zeroed, the new ones differ."""
+    bench = Bench()
+    session = bench.session()
+    spdm = session.spdm
+    old = [spdm._request_secret, spdm._response_secret, spdm._tx._keys.key, spdm._rx._keys.key]
+    values = [secret.reveal() for secret in old if secret is not None]
+    assert len(values) == 4
+    bench.run(session.update_keys(KeyUpdateOp.UPDATE_ALL_KEYS))
+    new = [spdm._request_secret, spdm._response_secret, spdm._tx._keys.key, spdm._rx._keys.key]
+    for before, after, value in zip(old, new, values, strict=True):
+        assert before is not None and before.is_wiped
+        assert after is not None and after.reveal() != value
 
 
 @pytest.mark.parametrize("at", [2, 3])
