@@ -84,6 +84,18 @@ def write_slot0(path: Path, structure: bytes) -> None:
     write_hex(path, (struct.pack("<I", len(structure)) + structure).ljust(SLOT0_BYTES, b"\0"))
 
 
+def write_identity(path: Path, private_value: int) -> None:
+    """Write an identity key ROM file: twelve words of a P-384 private key, most significant first.
+
+    Raises:
+        ValueError: the value has more than 384 bits or is not positive.
+    """
+    if not 0 < private_value < 1 << 384:
+        raise ValueError("not a P-384 private key")
+    words = struct.unpack(">12I", private_value.to_bytes(48, "big"))
+    path.write_text("".join(f"{word:08x}\n" for word in words))
+
+
 def _elf_parts(elf: Path) -> tuple[bytes, int, int, int]:
     """Return (content of the ROM, bytes used of it, variables, stack) of an ELF file."""
     data = elf.read_bytes()

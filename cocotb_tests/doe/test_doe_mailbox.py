@@ -24,7 +24,7 @@ from cocotb_tests.doe.mailbox_model import (
 )
 from cocotb_tests.env.runner import simulate
 
-SOURCES = ["dsm/dsm_ram.sv", "doe/doe_mailbox.sv"]
+SOURCES = ["dsm/dsm_ram.sv", "doe/doe_mailbox.sv", "doe/doe_mailbox_props.sv"]
 FULL_DW = 1154  # 1200h bytes and the two header DWs
 SMALL_DW = 12
 SMALL_TIMEOUT = 3000
@@ -337,6 +337,20 @@ async def no_answer_within_the_second_is_an_error(dut) -> None:
         await bench.write(CONTROL, ABORT)
         await bench.pulse("abort_ack_i")
         await bench.exchange(make_object(rng, 3), make_object(rng, 3))
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def fault_in_the_cycle_of_go_wins(dut) -> None:
+    """Rule 10: with Error set no exchange may begin, not even one of the same cycle."""
+    bench = Bench(dut)
+    await bench.start()
+    for dw in (1, 3, 5):
+        await bench.write(WRITE_DATA, dw)
+    await bench.write(CONTROL, GO, "fail_i")
+    await bench.idle(2)
+    assert bench.status() == ERROR and int(dut.go_o.value) == 0
+    await bench.write(CONTROL, ABORT)
+    await bench.exchange([1, 3, 6], [1, 2])
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")

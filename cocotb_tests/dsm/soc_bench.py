@@ -48,22 +48,26 @@ class SocBench:
         self.clk = dut.clk_o
         self.world = Neighbours()
 
-    async def start(self, reset: bool = True) -> None:
+    async def start(self) -> None:
         """Reset the SoC and start the neighbours."""
+        await self.reset()
+        for service in (self._keys, self._kills, self._tdis, self._config):
+            cocotb.start_soon(service())
+
+    async def reset(self) -> None:
+        """Conventional reset; all inputs at rest."""
         dut = self.dut
         for name in ("doe_write_i", "doe_addr_i", "doe_wdata_i", "key_ready_i",
                      "key_status_valid_i", "key_status_i", "cmd_ready_i", "res_valid_i", "res_i",
                      "tdi_view_i", "snap_ready_i", "snap_rvalid_i", "snap_rdata_i", "bus_dev_i",
-                     "flr0_i", "insecure_event_i", "tdi_error_event_i", "seed_deterministic_i"):
+                     "flr0_i", "insecure_event_i", "tdi_error_event_i", "seed_deterministic_i",
+                     "cycle_base_i"):
             getattr(dut, name).value = 0
         dut.rnd_enable_i.value = 1
-        if reset:
-            dut.rst_i.value = 1
-            await Timer(10 * CYCLE_NS, "ns")
-            await FallingEdge(self.clk)
-            dut.rst_i.value = 0
-        for service in (self._keys, self._kills, self._tdis, self._config):
-            cocotb.start_soon(service())
+        dut.rst_i.value = 1
+        await Timer(10 * CYCLE_NS, "ns")
+        await FallingEdge(self.clk)
+        dut.rst_i.value = 0
 
     # ---- neighbours
 

@@ -43,6 +43,7 @@ module tb_dsm_soc (
 
   input  logic                       rnd_enable_i,
   input  logic                       seed_deterministic_i,
+  input  logic [63:0]                cycle_base_i,     // added to the cycle counter
   output logic [63:0]                cycle_o,
   output logic                       cpu_idle_o,
   output logic                       fatal_o
@@ -65,7 +66,7 @@ module tb_dsm_soc (
   endfunction
 
   initial begin
-    cycle_q    = 64'hFFFF_0000;   // the low half overflows early in every run
+    cycle_q    = '0;
     rnd_q      = 32'h2545_F491;
     doe_irqs_o = '0;
   end
@@ -74,11 +75,11 @@ module tb_dsm_soc (
     if (rnd_ready && rnd_enable_i) rnd_q <= next_random(rnd_q);
     if (irq) doe_irqs_o <= doe_irqs_o + 32'd1;
   end
-  assign cycle_o = cycle_q;
+  assign cycle_o = cycle_q + cycle_base_i;
 
   dsm_soc #(.NumTdi(3)) u_dut (
     .clk_i       (clk),
-    .cycle_i     (cycle_q),
+    .cycle_i     (cycle_o),
     .doe_irq_o   (irq),
     .rnd_valid_i (rnd_enable_i),
     .rnd_ready_o (rnd_ready),

@@ -14,7 +14,7 @@
 #endif
 
 /* Polls of the random status (about ten cycles each) before entropy is given up. */
-#define RANDOM_POLLS 200000u
+#define RANDOM_POLLS 50000u
 
 #define BLOCK_BYTES 16u
 #define SHA_BLOCK_BYTES 128u

@@ -19,7 +19,7 @@ enum op {
   OP_MEASUREMENT = 5, /* which -> digest */
   OP_SLOT0 = 6,       /* -> length, digest of the structure */
   OP_STATUS = 7,      /* -> status, number of TDIs, SVN, cycles per second, bus_dev */
-  OP_CYCLES = 8,      /* -> low, high */
+  OP_CYCLES = 8,      /* readings -> low, high of each */
   OP_TIMER = 9,       /* cycles -> events, cycles that passed */
   OP_RANDOM = 10,     /* bytes -> ok, bytes */
   OP_KEY_LOAD = 11,   /* block, is_tx, sub_stream, key_set, tag, key -> status */
@@ -128,12 +128,13 @@ static uint32_t call(uint32_t op, const uint32_t *in, uint32_t count, uint32_t *
       out[3] = hal_cycles_per_second();
       out[4] = hal_bus_dev();
       return 5;
-    case OP_CYCLES: {
-      const uint64_t now = hal_cycles();
-      out[0] = (uint32_t)now;
-      out[1] = (uint32_t)(now >> 32);
-      return 2;
-    }
+    case OP_CYCLES:
+      for (uint32_t i = 0; i < in[0]; i++) {
+        const uint64_t now = hal_cycles();
+        out[2 * i] = (uint32_t)now;
+        out[2 * i + 1] = (uint32_t)(now >> 32);
+      }
+      return 2 * in[0];
     case OP_TIMER: {
       const uint64_t start = hal_cycles();
       hal_timer_arm(in[0]);

@@ -133,7 +133,10 @@ module doe_mailbox #(
           if (wr_count_q >= CountWidth'(2) && 32'(length_q) == 32'(wr_count_q)) state_d = StPending;
           else wr_count_d = '0;
         end
-        if (do_ack || fail_i) error_d = 1'b1;
+        if (do_ack || fail_i) begin
+          state_d = StIdle;
+          error_d = 1'b1;
+        end
       end
 
       // A whole object waits for the firmware.
