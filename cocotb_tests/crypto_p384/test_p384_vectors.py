@@ -48,6 +48,7 @@ def test_p384_vectors() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_p384_vectors_all() -> None:
     simulate("p384_engine", __name__, sources=SOURCES, parameters={"TestHooks": 1},
              extra_env={"TEEIO_LONG": "1"})

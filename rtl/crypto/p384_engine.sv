@@ -19,7 +19,14 @@
 //   Time        does not depend on any secret: fixed programs, complete addition formulas, table
 //               look-up by address. Resistance to power or field analysis is not claimed.
 //
-// Cycles, random port always ready: see the table in cocotb_tests/crypto_p384/test_p384_engine.py.
+// Cycles from acceptance to done_o when the random port never waits, held by a test; at 48 MHz:
+//   OpKeygen  124,530   2.6 ms     comb of four teeth over the fixed base: 96 doublings, 96 additions
+//   OpPublic  124,522   2.6 ms
+//   OpSign    168,351   3.5 ms     of it 41,600 for the inverse of k
+//   OpEcdh    273,246   5.7 ms     windows of four bits: 384 doublings, 110 additions
+//   OpVerify  422,540   8.8 ms     one of each
+//   OpWipe        130
+//
 module p384_engine
   import p384_pkg::*;
 #(
