@@ -265,6 +265,9 @@ module completer_read
 
   // Sequence -------------------------------------------------------------------------------------
 
+  logic [63:0] np_address;
+
+  assign np_address = hdr_address(np_i.header);
   assign np_ready_o = state_q == StIdle && !write_busy_i;
 
   always_comb begin
@@ -358,9 +361,6 @@ module completer_read
       reading_q <= 1'b0;
     end
   end
-
-  logic [63:0] np_address;
-  assign np_address = hdr_address(np_i.header);
 
   logic unused;
   assign unused = ^{np_address[63:16], np_address[1:0], func_cfg_i, bytes_left_q[12], h[127], h[125]};
