@@ -285,8 +285,14 @@ static bool load_identity(const char *path) {
     BIO_free(bio);
   } else {
     BIGNUM *scalar = NULL;
-    text[strspn(text, "0123456789abcdefABCDEF")] = '\0';
-    if (strlen(text) == 2 * HAL_P384_BYTES && BN_hex2bn(&scalar, text) != 0) {
+    size_t digits = 0;
+    for (size_t i = 0; i < size; i++) { /* white space between the words does not count */
+      if (strchr(" \t\r\n", text[i]) == NULL) {
+        text[digits++] = text[i];
+      }
+    }
+    text[digits] = '\0';
+    if (digits == 2 * HAL_P384_BYTES && BN_hex2bn(&scalar, text) == (int)digits) {
       identity = make_key(scalar, NULL);
     }
     BN_clear_free(scalar);

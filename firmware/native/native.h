@@ -11,7 +11,7 @@
 #include "model.h"
 
 typedef struct {
-  const char *identity; /* PEM private key, or 96 hexadecimal digits */
+  const char *identity; /* PEM private key, or 96 hexadecimal digits, big-endian */
   const char *slot0;    /* slot structure: length, root hash, certificates */
   const char *rom;      /* image measured as block 1; NULL: this program */
   const char *firmware; /* image measured as block 2; NULL: this program */

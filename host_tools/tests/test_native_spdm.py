@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sim import native
@@ -1124,6 +1125,26 @@ def test_seeded_device_says_so_and_repeats_itself(tmp_path: Path) -> None:
             return nonce, client.plain(client.key_exchange_message(fresh_point()))[40:136]
 
     assert once(tmp_path / "a") == once(tmp_path / "b")
+
+
+def test_identity_key_may_be_hexadecimal_words(tmp_path: Path) -> None:
+    """Twelve 32-bit words, most significant first, as the identity ROM is written."""
+    identity = native.make_identity(tmp_path)
+    private = serialization.load_pem_private_key(identity.key.read_bytes(), None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    digits = f"{private.private_numbers().private_value:096x}"
+    words = tmp_path / "identity.hex"
+    words.write_text("".join(digits[i:i + 8] + "\n" for i in range(0, 96, 8)))
+    with native.NativeDsm(native.build(sanitize=True),
+                          native.Identity(words, identity.slot0, identity.root_der,
+                                          identity.leaf)) as dsm:
+        key = identity.leaf.public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        Client(dsm, key, identity.slot0.read_bytes()).connect().session()
+    words.write_text(digits[:-1])
+    with pytest.raises(RuntimeError, match="holds no P-384 private key"):
+        native.NativeDsm(native.build(sanitize=True), native.Identity(
+            words, identity.slot0, identity.root_der, identity.leaf))
 
 
 def test_images_default_to_the_program_itself(tmp_path: Path) -> None:
