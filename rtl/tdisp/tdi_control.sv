@@ -111,7 +111,7 @@ module tdi_control
   logic                          idx_ok;
   tdi_result_e                   check_result;
   logic [1:0]                    check_block;
-  logic                          lock_broken, nonce_equal, session_ok;
+  logic                          lock_event, lock_broken, nonce_equal, session_ok;
   logic [NumTdi-1:0]             do_lock, do_start, do_leave, do_stop;  // one-hot, this cycle
 
   assign idx    = cmd_q.tdi_idx[IdxWidth-1:0];
@@ -148,14 +148,14 @@ module tdi_control
 
   // What ends a LOCK in work: anything that would end LOCKED, and any change of its conditions.
   always_comb begin
-    lock_broken = 1'b1;
+    lock_event = 1'b1;
     for (int unsigned i = 0; i < NumTdi; i++) begin
       if (idx_ok && idx == IdxWidth'(i)) begin
-        lock_broken = violation_i[i] || check_result != ResOk || check_block != lock_block_q ||
-                      (kill_tag_valid_i && kill_tag_i == cmd_q.session_tag);
+        lock_event = violation_i[i] || (kill_tag_valid_i && kill_tag_i == cmd_q.session_tag);
       end
     end
   end
+  assign lock_broken = lock_event || check_result != ResOk || check_block != lock_block_q;
 
   // SEC: TDI.NONCE. All 256 bits at once.
   always_comb begin
@@ -231,6 +231,7 @@ module tdi_control
             CmdLock: begin
               if (cmd_state != StUnlocked)     res_d.code = ResBadState;
               else if (check_result != ResOk)  res_d.code = check_result;
+              else if (lock_event)             res_d.code = ResAborted;
               else                             step_d = StNonce;
             end
             CmdStart: begin
