@@ -780,6 +780,8 @@ def test_tdisp_errors_carry_their_code() -> None:
     [
         (lambda d: d[:19] + b"\x01\x00" + d[21:], "to follow"),  # remainder changes
         (lambda d: d[:17] + b"\x00\x00" + d[19:21], "portion of 0"),
+        (lambda d: d[:17] + b"\x00\x00\x20\x00", "portion of 0 bytes with 32"),  # for ever
+        (lambda d: d[:17] + b"\x21\x00\x00\x00" + bytes(33), "portion of 33 bytes"),
         (lambda d: d[:17] + b"\xff\xff" + d[19:], "REPORT_BYTES"),
     ],
 )

@@ -16,66 +16,40 @@ are plain SPDM (DOE type 1); a session (`core/spdm_session.py`) has its own obje
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from teeio.core.certificates import VerifiedChain
-from teeio.core.key_schedule import KeySchedule
 from teeio.core.spdm_context import Accept, SpdmContext, SpdmPhase
-from teeio.core.spdm_crypto import (
-    CONTEXT_CHALLENGE_AUTH,
-    CONTEXT_KEY_EXCHANGE_RSP,
-    SUPPORTED_ASYM,
-    SUPPORTED_DHE,
-    SUPPORTED_HASHES,
-    SUPPORTED_MEASUREMENT_HASHES,
-    EphemeralKey,
-    PublicKey,
-    Rng,
-    Suite,
+from teeio.core.spdm_crypto import CONTEXT_CHALLENGE_AUTH, EphemeralKey, PublicKey, Rng, Suite
+from teeio.core.spdm_key_exchange import KeyExchangeAttempt
+from teeio.core.spdm_negotiation import (
+    TEE_IO_CAPABILITIES,
+    RequesterConfig,
+    algorithms_request,
+    capabilities_request,
+    check_capabilities,
+    choose_version,
+    select_suite,
 )
-from teeio.core.spdm_session import SessionStart, SpdmSession
-from teeio.core.transcript import ConnectionTranscript, SessionTranscript
-from teeio.errors import DecodeError, LocalError, PeerError
-from teeio.wire.opaque import (
-    SECURED_VERSION_11,
-    SECURED_VERSION_12,
-    read_version_selection,
-    supported_versions,
-)
+from teeio.core.spdm_session import SpdmSession
+from teeio.core.transcript import ConnectionTranscript
+from teeio.errors import LocalError, PeerError
+from teeio.wire.opaque import supported_versions
 from teeio.wire.reader import Note
 from teeio.wire.spdm_base import (
     CONTEXT_BYTES,
-    KEY_SCHEDULE_SPDM,
-    KNOWN_VERSIONS,
     MAX_UNSECURED_PAD,
-    MEASUREMENT_SPEC_DMTF,
     MIN_TRANSFER_BYTES,
     NONCE_BYTES,
-    VERSION_12,
     VERSION_13,
-    Aead,
-    AlgType,
-    BaseAsym,
-    BaseHash,
     Cap,
     Code,
-    Dhe,
     ErrorCode,
     Layout,
-    MeasurementHash,
-    OpaqueFormat,
     SpdmMessage,
 )
-from teeio.wire.spdm_connection import (
-    Algorithms,
-    AlgStruct,
-    Capabilities,
-    GetCapabilities,
-    GetVersion,
-    NegotiateAlgorithms,
-    Version,
-)
+from teeio.wire.spdm_connection import Algorithms, Capabilities, GetVersion, Version
 from teeio.wire.spdm_error import SpdmError
 from teeio.wire.spdm_identity import Challenge, ChallengeAuth
 from teeio.wire.spdm_session import (
@@ -86,51 +60,10 @@ from teeio.wire.spdm_session import (
     KeyExchangeRsp,
 )
 
-TEE_IO_CAPABILITIES: Final = Cap.CERT | Cap.MEAS_SIGNED | Cap.ENCRYPT | Cap.MAC | Cap.KEY_EX
-"""What a TEE-IO device must offer."""
+__all__ = ["TEE_IO_CAPABILITIES", "RequesterConfig", "SpdmRequester"]
 
-MAX_CT_EXPONENT: Final = 31
-PCIE_MAX_CT_EXPONENT: Final = 23
 _RESTARTS_IDENTITY_LOG: Final = (Code.GET_DIGESTS, Code.GET_MEASUREMENTS, Code.KEY_EXCHANGE)
 """Requests that empty the DIGESTS and CERTIFICATE part of M1/M2."""
-
-_MEAS_MASK: Final = Cap.MEAS_UNSIGNED | Cap.MEAS_SIGNED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequesterConfig:
-    """What we offer and insist on.
-
-    Attributes:
-        versions: SPDM versions we speak; the highest common one is taken.
-        capabilities: our flags.
-        required: flags the device must set.
-        ct_exponent: our own cryptographic timeout, 2**x microseconds.
-        transfer_bytes: largest message we take (DataTransferSize = MaxSPDMmsgSize).
-        base_asym, base_hash, dhe, measurement_hash: algorithms we offer.
-        secured_versions: versions of secured messages we offer.
-        strict: refuse nonzero reserved fields and every other deviation instead of noting it.
-    """
-
-    versions: tuple[int, ...] = (VERSION_13, VERSION_12)
-    capabilities: Cap = Cap.CERT | Cap.ENCRYPT | Cap.MAC | Cap.KEY_EX | Cap.HBEAT | Cap.KEY_UPD
-    required: Cap = TEE_IO_CAPABILITIES
-    ct_exponent: int = 20
-    transfer_bytes: int = 0x1200
-    base_asym: BaseAsym = SUPPORTED_ASYM
-    base_hash: BaseHash = SUPPORTED_HASHES
-    dhe: Dhe = SUPPORTED_DHE
-    measurement_hash: MeasurementHash = SUPPORTED_MEASUREMENT_HASHES
-    secured_versions: tuple[int, ...] = (SECURED_VERSION_11, SECURED_VERSION_12)
-    strict: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.versions or not set(self.versions) <= set(KNOWN_VERSIONS):
-            raise LocalError("this requester speaks SPDM 1.2 and 1.3")
-        if not MIN_TRANSFER_BYTES <= self.transfer_bytes <= 0xFFFF:
-            raise LocalError("transfer_bytes is outside 42..65535")
-        if not self.secured_versions:
-            raise LocalError("no version of secured messages is offered")
 
 
 class SpdmRequester(SpdmContext):
@@ -254,53 +187,19 @@ class SpdmRequester(SpdmContext):
 
     def _accept_version(self, response: SpdmMessage, request: bytes, raw: bytes) -> None:
         assert isinstance(response, Version)
-        common = set(self.config.versions) & set(response.version_bytes)
-        if not common:
-            offered = ", ".join(f"{entry:#06x}" for entry in response.entries)
-            raise PeerError(
-                f"no common SPDM version; the device offers {offered or 'none'}",
-                clause="PCIe TEE-IO: SPDM 1.2 or later",
-                data=raw,
-            )
-        self._version = max(common)
+        self._version = choose_version(self.config, response, raw)
         self._transcript.vca = request + raw
         self._phase = SpdmPhase.AFTER_VERSION
 
     def get_capabilities(self) -> bytes:
         """GET_CAPABILITIES with our flags and sizes."""
         self._require(SpdmPhase.AFTER_VERSION)
-        request = GetCapabilities(
-            version=self.version,
-            ct_exponent=self.config.ct_exponent,
-            flags=self.config.capabilities,
-            data_transfer_size=self.config.transfer_bytes,
-            max_message_size=self.config.transfer_bytes,
-        )
+        request = capabilities_request(self.config, self.version)
         return self._begin(request, Capabilities, self._accept_capabilities, Layout())
 
     def _accept_capabilities(self, response: SpdmMessage, request: bytes, raw: bytes) -> None:
         assert isinstance(response, Capabilities)
-        clause = "DSP0274 CAPABILITIES"
-        flags = Cap(response.flags)
-        missing = self.config.required & ~flags
-        if missing:
-            raise PeerError(
-                f"capabilities missing: {missing!r}", clause="PCIe TEE-IO profile", data=raw
-            )
-        if flags & _MEAS_MASK == _MEAS_MASK:
-            raise PeerError("MEAS_CAP = 11b is reserved", clause=clause, data=raw)
-        if not MIN_TRANSFER_BYTES <= response.data_transfer_size <= response.max_message_size:
-            raise PeerError(
-                "DataTransferSize is outside 42..MaxSPDMmsgSize", clause=clause, data=raw
-            )
-        if response.ct_exponent > MAX_CT_EXPONENT:
-            raise PeerError(f"CTExponent {response.ct_exponent}", clause=clause, data=raw)
-        if response.ct_exponent > PCIE_MAX_CT_EXPONENT:
-            self._note(f"CTExponent {response.ct_exponent}", "PCIe 6.31.3: CT <= 2^23 us", raw)
-        if not flags & Cap.CHUNK and response.data_transfer_size != response.max_message_size:
-            self._note("sizes differ without CHUNK_CAP", clause, raw)
-        if flags & Cap.CERT and flags & Cap.PUB_KEY_ID:
-            self._note("CERT_CAP and PUB_KEY_ID_CAP exclude each other", clause, raw)
+        check_capabilities(self.config, response, raw, self._note)
         self.capabilities = response
         self._transcript.vca += request + raw
         self._phase = SpdmPhase.AFTER_CAPABILITIES
@@ -308,58 +207,12 @@ class SpdmRequester(SpdmContext):
     def negotiate_algorithms(self) -> bytes:
         """NEGOTIATE_ALGORITHMS with everything we support."""
         self._require(SpdmPhase.AFTER_CAPABILITIES)
-        request = NegotiateAlgorithms(
-            version=self.version,
-            measurement_specification=MEASUREMENT_SPEC_DMTF,
-            other_params=OpaqueFormat.FORMAT_1,
-            base_asym=self.config.base_asym,
-            base_hash=self.config.base_hash,
-            structs=(
-                AlgStruct(alg_type=AlgType.DHE, mask=self.config.dhe),
-                AlgStruct(alg_type=AlgType.AEAD, mask=Aead.AES_256_GCM),
-                AlgStruct(alg_type=AlgType.KEY_SCHEDULE, mask=KEY_SCHEDULE_SPDM),
-            ),
-        )
+        request = algorithms_request(self.config, self.version)
         return self._begin(request, Algorithms, self._accept_algorithms, Layout())
 
     def _accept_algorithms(self, response: SpdmMessage, request: bytes, raw: bytes) -> None:
         assert isinstance(response, Algorithms)
-
-        def one_of(selected: int, offered: int, what: str) -> int:
-            if selected.bit_count() != 1 or selected & ~offered:
-                raise PeerError(
-                    f"{what} selection {selected:#x}, offered {offered:#x}",
-                    clause="DSP0274 ALGORITHMS: one offered algorithm of each kind",
-                    data=raw,
-                )
-            return selected
-
-        config = self.config
-        if response.external_asym or response.external_hash:
-            raise PeerError(
-                "external algorithms selected, none offered",
-                clause="DSP0274 ALGORITHMS: ExtAsymSelCount, ExtHashSelCount",
-                data=raw,
-            )
-        if {item.alg_type for item in response.structs} != {
-            AlgType.DHE,
-            AlgType.AEAD,
-            AlgType.KEY_SCHEDULE,
-        }:
-            self._note("tables differ from those requested", "DSP0274 ALGORITHMS", raw)
-        one_of(response.measurement_specification, MEASUREMENT_SPEC_DMTF, "measurement spec")
-        one_of(response.other_params & 0xF, OpaqueFormat.FORMAT_1, "opaque data format")
-        one_of(response.selected(AlgType.AEAD), Aead.AES_256_GCM, "AEAD")
-        one_of(response.selected(AlgType.KEY_SCHEDULE), KEY_SCHEDULE_SPDM, "key schedule")
-        self._negotiated = Suite(
-            version=self.version,
-            base_hash=BaseHash(one_of(response.base_hash, config.base_hash, "hash")),
-            base_asym=BaseAsym(one_of(response.base_asym, config.base_asym, "signature")),
-            dhe=Dhe(one_of(response.selected(AlgType.DHE), config.dhe, "DHE")),
-            measurement_hash=MeasurementHash(
-                one_of(response.measurement_hash, config.measurement_hash, "measurement hash")
-            ),
-        )
+        self._negotiated = select_suite(self.config, self.version, response, raw, self._note)
         self.algorithms = response
         self._transcript.vca += request + raw
         self._phase = SpdmPhase.NEGOTIATED
@@ -470,94 +323,32 @@ class SpdmRequester(SpdmContext):
             opaque=supported_versions(self.config.secured_versions),
         )
 
+        theirs = self.capabilities.flags if self.capabilities else 0
+        attempt = KeyExchangeAttempt(
+            config=self.config,
+            suite=self.suite,
+            common=Cap(self.config.capabilities & theirs),
+            vca=self._transcript.vca,
+            device_bytes=self.capabilities.data_transfer_size if self.capabilities else 0,
+            chain=chain,
+            ephemeral=ephemeral,
+            message=message,
+        )
+
         def accept(response: SpdmMessage, request: bytes, raw: bytes) -> None:
             assert isinstance(response, KeyExchangeRsp)
-            self._accept_key_exchange(message, chain, ephemeral, response, request, raw)
+            used_ids = {session.session_id for session in self._live_sessions()}
+            start, secrets = attempt.accept(
+                response, request, raw, used_ids=used_ids, note=self._note
+            )
             self._ephemeral = None
+            self._new_session = SpdmSession(start, secrets, self._rng)
+            self._sessions.append(self._new_session)
 
         layout = replace(self._layout, has_summary=summary_type != SUMMARY_NONE)
         wire = self._begin(message, KeyExchangeRsp, accept, layout)
         self._ephemeral = ephemeral
         return wire
-
-    def _accept_key_exchange(
-        self,
-        message: KeyExchange,
-        chain: VerifiedChain,
-        ephemeral: EphemeralKey,
-        response: KeyExchangeRsp,
-        request: bytes,
-        raw: bytes,
-    ) -> None:
-        suite = self.suite
-
-        def broken(reason: str, clause: str) -> PeerError:
-            return PeerError(reason, clause=f"DSP0274 KEY_EXCHANGE_RSP: {clause}", data=raw)
-
-        transcript = SessionTranscript(
-            base=self._transcript.vca,
-            chain_hash=suite.digest(chain.structure),
-            key_exchange=request,
-            key_exchange_rsp=raw,
-            signature_bytes=len(response.signature),
-            verify_bytes=len(response.verify_data),
-        )
-        if not suite.verify(
-            chain.leaf_key, CONTEXT_KEY_EXCHANGE_RSP, transcript.signed(), response.signature
-        ):
-            raise broken("the signature does not verify", "Signature over TH")
-        if response.mut_auth_requested:
-            raise broken("mutual authentication, which we did not offer", "MutAuthRequested")
-        if response.slot_id_param:
-            self._note("SlotIDParam is not 0", "DSP0274 KEY_EXCHANGE_RSP", raw)
-        session_id = response.rsp_session_id << 16 | message.req_session_id
-        if any(session.session_id == session_id for session in self._live_sessions()):
-            raise broken(f"session id {session_id:#010x} is in use", "RspSessionID")
-        try:
-            secured_version = read_version_selection(response.opaque)
-        except DecodeError as error:
-            raise broken(error.reason, "secured message version selection") from None
-        if secured_version not in self.config.secured_versions:
-            raise broken(
-                f"secured message version {secured_version:#06x} was not offered",
-                "secured message version selection",
-            )
-        if response.heartbeat_period and not self._both(Cap.HBEAT):
-            self._note("heartbeat without HBEAT_CAP", "DSP0274 KEY_EXCHANGE_RSP", raw)
-        try:
-            shared = ephemeral.agree(response.exchange_data)
-        except ValueError:
-            raise broken("ExchangeData is no point of the curve", "ExchangeData") from None
-        schedule = KeySchedule(suite.hash_name, suite.hash_size, suite.version)
-        th1 = suite.digest(transcript.th1())
-        secrets = schedule.handshake(shared, th1)
-        shared.wipe()
-        expected = schedule.verify_data(secrets.response_finished, th1)
-        if not hmac.compare_digest(expected, response.verify_data):
-            secrets.wipe()
-            raise broken("the HMAC does not verify", "ResponderVerifyData")
-        session = SpdmSession(
-            SessionStart(
-                session_id=session_id,
-                secured_version=secured_version,
-                heartbeat_period=response.heartbeat_period,
-                key_update=self._both(Cap.KEY_UPD),
-                slot=message.slot,
-                chain=chain,
-                summary_type=message.summary_type,
-                summary=response.summary,
-                suite=suite,
-                schedule=schedule,
-                transcript=transcript,
-                device_bytes=self.capabilities.data_transfer_size if self.capabilities else 0,
-                own_bytes=self.config.transfer_bytes,
-                strict=self.config.strict,
-            ),
-            secrets,
-            self._rng,
-        )
-        self._sessions.append(session)
-        self._new_session = session
 
     def take_session(self) -> SpdmSession:
         """The session that the last KEY_EXCHANGE opened, in its handshake phase.
@@ -589,10 +380,6 @@ class SpdmRequester(SpdmContext):
             if candidate and candidate not in used:
                 return candidate
         raise LocalError("the random source does not give a free session id")
-
-    def _both(self, flag: Cap) -> bool:
-        theirs = self.capabilities.flags if self.capabilities else 0
-        return bool(self.config.capabilities & flag and theirs & flag)
 
 
 def _check_summary_type(summary_type: int) -> None:
