@@ -5,8 +5,9 @@
 //   * Gives one wire beat in every cycle in which it has one to give, so a TLP takes exactly
 //     ceil(DWs / 4) beats; latency one cycle. eg_ready_o depends on wire_ready_i and on
 //     registers, never on eg_valid_i.
-//   * eg_mac_i is taken with the eop beat if eg_mac_valid_i is set there. Beats with eop = 0 must
-//     be full (dw_valid = F), as every source of TLP beats gives them.
+//   * eg_mac_i is taken with the eop beat if eg_mac_valid_i is set there, which is allowed only in
+//     a TLP with a prefix (there is no MAC without one). Beats with eop = 0 must be full
+//     (dw_valid = F), as every source of TLP beats gives them.
 //   * Sends what it is given: field checks are the business of the sources.
 //   * Reset forgets a TLP in flight.
 module tlp_egress
@@ -26,25 +27,27 @@ module tlp_egress
   output wire_beat_t  wire_o
 );
 
-  // Bytes not sent yet, first DW leftmost. In the middle of a TLP exactly head_dw_q DWs (3..5)
-  // wait here; up to eight after the last beat was taken.
-  logic [255:0] carry_q;
+  // DWs not sent yet, left-justified, zeros behind. In the middle of a TLP exactly head_dw_q of them
+  // (3..5) wait here: each beat that comes pushes one out. After eop: rest_dw_q (0..5).
+  logic [159:0] carry_q;
   logic [2:0]   head_dw_q;
-  logic         flush_q;               // the TLP is complete: send flush_dw_q more DWs
-  logic [3:0]   flush_dw_q;
+  logic         flush_q;               // eop was taken, rest and MAC are still to be sent
+  logic [2:0]   rest_dw_q;
+  logic         mac_waits_q;
+  logic [95:0]  mac_q;
 
-  logic         go, take, send;
-  logic [2:0]   head_dw;
+  logic         go, take;
+  logic [2:0]   head_dw, data_dw;
   logic [159:0] head;
-  logic [2:0]   data_dw;
-  logic [3:0]   total_dw;              // DWs in `line`, at most 12
-  logic [383:0] line;
-  logic [127:0] data_kept;
+  logic [127:0] data;
+  logic [287:0] line;                  // what waits and what comes: up to 9 DWs
+  logic [255:0] tail;                  // what waits and the MAC: up to 8 DWs
+  logic [3:0]   total_dw;
+  logic         is_last;
 
   assign go         = !wire_valid_o || wire_ready_i;
   assign eg_ready_o = go && !flush_q;
   assign take       = eg_valid_i && eg_ready_o;
-  assign send       = take || (flush_q && go);
 
   // Prefix and header of a first beat, left-justified in five DWs.
   always_comb begin
@@ -62,50 +65,46 @@ module tlp_egress
                    + 3'(eg_i.dw_valid[0]);
 
   always_comb begin
-    data_kept = eg_i.data;
     for (int unsigned i = 0; i < 4; i++) begin
-      if (!eg_i.dw_valid[3-i]) data_kept[127-32*i -: 32] = '0;
+      data[127-32*i -: 32] = eg_i.data[127-32*i -: 32] & {32{eg_i.dw_valid[3-i]}};
     end
   end
 
   always_comb begin
-    line = '0;
+    line = {eg_i.sop ? head : carry_q, 128'd0};
+    unique case (head_dw)
+      3'd3:    line |= {96'd0, data, 64'd0};
+      3'd5:    line |= {160'd0, data};
+      default: line |= {128'd0, data, 32'd0};
+    endcase
+  end
+
+  assign tail = {carry_q, 96'd0}
+                | ({mac_q & {96{mac_waits_q}}, 160'd0} >> {rest_dw_q, 5'd0});
+
+  always_comb begin
     if (flush_q) begin
-      line     = {carry_q, 128'd0};
-      total_dw = flush_dw_q;
+      total_dw = 4'(rest_dw_q) + (mac_waits_q ? 4'd3 : 4'd0);
+      is_last  = total_dw <= 4'd4;
     end else begin
-      line     = {eg_i.sop ? head : carry_q[255:96], 224'd0};
       total_dw = 4'(head_dw) + 4'(data_dw);
-      unique case (head_dw)
-        3'd3:    line |= {96'd0, data_kept, 160'd0};
-        3'd5:    line |= {160'd0, data_kept, 96'd0};
-        default: line |= {128'd0, data_kept, 128'd0};
-      endcase
-      if (eg_i.eop && eg_mac_valid_i) begin
-        // The MAC begins at DW 3..9.
-        for (int unsigned i = 3; i <= 9; i++) begin
-          if (total_dw == 4'(i)) line[383-32*i -: 96] = eg_mac_i;
-        end
-        total_dw = total_dw + 4'd3;
-      end
+      is_last  = total_dw <= 4'd4 && eg_i.eop && !eg_mac_valid_i;
     end
   end
 
-  logic is_end, is_last;
-  assign is_end  = flush_q || eg_i.eop;
-  assign is_last = is_end && total_dw <= 4'd4;
-
   always_ff @(posedge clk_i) begin
     if (wire_ready_i) wire_valid_o <= 1'b0;
-    if (send) begin
+    if (take || (flush_q && go)) begin
       wire_valid_o <= 1'b1;
       wire_o.last  <= is_last;
       wire_o.dws   <= is_last ? total_dw[2:0] : 3'd4;
-      wire_o.data  <= line[383:256];
-      carry_q      <= line[255:0];
+      wire_o.data  <= flush_q ? tail[255:128] : line[287:160];
+      carry_q      <= flush_q ? {tail[127:0], 32'd0} : line[159:0];
       head_dw_q    <= head_dw;
-      flush_q      <= is_end && !is_last;
-      flush_dw_q   <= total_dw - 4'd4;
+      flush_q      <= (flush_q || eg_i.eop) && !is_last;
+      rest_dw_q    <= 3'(total_dw - 4'd4);
+      mac_waits_q  <= take && eg_i.eop && eg_mac_valid_i;
+      if (take && eg_i.eop) mac_q <= eg_mac_i;
     end
     if (rst_i) begin
       wire_valid_o <= 1'b0;
