@@ -339,6 +339,43 @@ async def nothing_comes_out_of_an_aborted_message_and_the_next_one_is_right(dut:
 
 
 @cocotb.test(timeout_time=200, timeout_unit="us")
+@cocotb.parametrize(event=["abort_i", "zeroize_i"], tag_taken=[False, True])
+async def results_that_nobody_took_are_withdrawn(dut: Any, event: str, tag_taken: bool) -> None:
+    """Abort or zeroize while the last block (and the tag) wait: gone at once, and wiped."""
+    rng = random.Random(11)
+    key = rng.randbytes(32)
+    bench = Bench(dut)
+    await bench.start()
+    await bench.load_key(0, key)
+    await FallingEdge(dut.clk_i)
+    dut.out_ready_i.value = 0
+    dut.tag_ready_i.value = 0
+    bench.put(0, rng.randbytes(12), b"", rng.randbytes(16), False)
+    while not int(dut.tag_valid_o.value):
+        await FallingEdge(dut.clk_i)
+    if tag_taken:
+        dut.tag_ready_i.value = 1
+        await FallingEdge(dut.clk_i)
+        dut.tag_ready_i.value = 0
+        await FallingEdge(dut.clk_i)
+    assert int(dut.tag_valid_o.value) == int(not tag_taken)
+    assert int(dut.out_valid_o.value) == 1 and int(dut.idle_o.value) == 0
+    getattr(dut, event).value = 1
+    await RisingEdge(dut.clk_i)
+    assert int(dut.out_valid_o.value) == 0 and int(dut.tag_valid_o.value) == 0
+    await FallingEdge(dut.clk_i)
+    getattr(dut, event).value = 0
+    dut.out_ready_i.value = 1
+    dut.tag_ready_i.value = 1
+    bench.assert_data_path_is_clear()
+    bench.discard_results()
+    await bench.until_idle(bench.num_keys * 16 + 16)
+    assert bench.out.queue.empty() and bench.tag.queue.empty(), "output came after all"
+    await bench.load_key(0, key)
+    await bench.seal_and_check(0, key, rng)
+
+
+@cocotb.test(timeout_time=200, timeout_unit="us")
 async def erase_clears_one_slot_and_no_other(dut: Any) -> None:
     """The schedule and H are in RAM, and after erase zero, within 20 cycles; neighbours stay."""
     rng = random.Random(5)
