@@ -96,6 +96,11 @@ def test_one_flipped_bit_changes_the_measurement(tmp_path: Path) -> None:
     run("measurements_follow_the_image", tmp_path, changed.with_suffix(".hex"))
 
 
+def test_real_firmware_answers(tmp_path: Path) -> None:
+    """The firmware of the device on the SoC: discovery and SPDM VERSION over the mailbox."""
+    run("firmware_answers_discovery_and_version", tmp_path, firmware.build_firmware().hex)
+
+
 def image_digest(name: str) -> bytes:
     return hashlib.sha384(Path(os.environ[name]).read_bytes()).digest()
 
@@ -143,6 +148,32 @@ async def measurements_follow_the_image(dut) -> None:
     assert measured == image_digest("DSM_FIRMWARE")
     server = firmware.build_firmware([firmware.FIRMWARE / "tests" / "hal_server.c"], "hal_server")
     assert measured != server.digest()
+
+
+@cocotb.test(timeout_time=100, timeout_unit="ms")
+async def firmware_answers_discovery_and_version(dut) -> None:
+    """DOE 1.4: at least (1,0), (1,1), (1,2), Next Index ends with 0; SPDM GET_VERSION (84h)."""
+    bench = await boot(dut)
+    index, protocols = 0, []
+    while True:
+        await bench.send([0x0000_0001, 3, index])
+        answer = await bench.receive()
+        assert answer[:2] == [0x0000_0001, 3] and len(answer) == 3
+        protocols.append((answer[2] & 0xFFFF, answer[2] >> 16 & 0xFF))
+        index = answer[2] >> 24
+        if index == 0:
+            break
+    assert protocols[0] == (1, 0) and {(1, 0), (1, 1), (1, 2)} <= set(protocols)
+    start = int(dut.cycle_o.value)
+    await bench.send([0x0001_0001, 3, int.from_bytes(b"\x10\x84\x00\x00", "little")])
+    answer = await bench.receive()
+    dut._log.info("GET_VERSION: %d cycles", int(dut.cycle_o.value) - start)
+    message = as_bytes(answer[2:])
+    assert answer[0] == 0x0001_0001 and answer[1] == len(answer)
+    assert message[:2] == b"\x10\x04", "VERSION"
+    versions = {int.from_bytes(message[6 + 2 * i:8 + 2 * i], "little") >> 8
+                for i in range(message[5])}
+    assert 0x12 in versions, versions
 
 
 @cocotb.test(timeout_time=100, timeout_unit="ms")

@@ -8,7 +8,9 @@ module doe_mailbox_props #(
   input logic        flr_i,
   input logic        cfg_write_i,
   input logic [4:2]  cfg_addr_i,
-  input logic [31:0] cfg_wdata_i,
+  /* verilator lint_off UNUSEDSIGNAL */
+  input logic [31:0] cfg_wdata_i,  // only Abort matters here
+  /* verilator lint_on UNUSEDSIGNAL */
   input logic [31:0] cfg_control_o,
   input logic [31:0] cfg_status_o,
   input logic [31:0] cfg_read_data_o,
