@@ -88,3 +88,5 @@ crypto/entropy_health.sv
 crypto/drbg.sv
 tdisp/tdi_lock_check.sv
 tdisp/tdi_control.sv
+top/tio_endpoint.sv
+top/bench_core.sv

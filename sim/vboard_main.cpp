@@ -194,12 +194,9 @@ int main(int argc, char **argv) {
   auto top = std::make_unique<Vvboard_top>(context.get());
   Entropy entropy(options);
 
-  auto tick = [&]() {
-    top->clk_i = 1;
-    top->eval();
-    top->clk_i = 0;
-    top->eval();
-  };
+  // Low half (with new inputs), then the edge: two evaluations a cycle.
+  auto settle = [&]() { top->clk_i = 0; top->eval(); };
+  auto edge = [&]() { top->clk_i = 1; top->eval(); };
 
   top->clk_i = 0;
   top->rst_i = 1;
@@ -208,7 +205,7 @@ int main(int argc, char **argv) {
   top->entropy_valid_i = 1;
   top->entropy_i = entropy.next();
   top->entropy_is_deterministic_i = options.seeded;
-  for (int i = 0; i < 16; i++) tick();
+  for (int i = 0; i < 16; i++) { settle(); edge(); }
   top->rst_i = 0;
 
   Pipe pipe(options);
@@ -222,11 +219,11 @@ int main(int argc, char **argv) {
     const bool have = in_pos < in.size();
     top->byte_valid_i = have;
     if (have) top->byte_i = in[in_pos];
-    top->eval();
+    settle();
     if (top->byte_valid_o) out.push_back(top->byte_o);
     const bool took_entropy = top->entropy_ready_o;
     const bool idle = top->idle_o && !have && !top->byte_valid_o;
-    tick();
+    edge();
     if (have && ++in_pos == in.size()) { in.clear(); in_pos = 0; }
     if (took_entropy) top->entropy_i = entropy.next();
 

@@ -57,7 +57,8 @@ module tio_endpoint
   // ---- shared state -----------------------------------------------------------------------------
   func_cfg_t  [NumTdi:0]       func_cfg;
   block_cfg_t [NUM_BLOCKS-1:0] block_cfg;
-  tdi_view_t  [NumTdi-1:0]     view;
+  tdi_view_t  [NumTdi-1:0]     view;        // closed in the cycle of an event
+  tdi_view_t  [NumTdi-1:0]     state_view;  // from registers
   logic [12:0]                 bus_dev;
   logic                        bus_dev_change;
   cfg_write_event_t            write_event;
@@ -220,14 +221,20 @@ module tio_endpoint
   // ---- TDISP ------------------------------------------------------------------------------------
   logic [NumTdi-1:0] violation, quiesce, drained, erase, erased, dma_error, tdi_error_event;
   logic              cmd_valid, cmd_ready, res_valid, res_ready, kill_valid;
-  logic [15:0]       kill_tag;
+  logic              dsm_kill_valid, key_kill_valid;
+  logic [15:0]       kill_tag, dsm_kill_tag, key_kill_tag;
   tdi_cmd_t          cmd;
   tdi_res_t          res;
   logic              rnd_valid, rnd_ready, rnd_tdi_ready, rnd_dsm_ready;
   logic [31:0]       rnd;
 
+  // The end of a session reaches the TDIs in the cycle of the DSM's write, and once more when the
+  // key store has taken it.
+  assign kill_valid = dsm_kill_valid || key_kill_valid;
+  assign kill_tag   = dsm_kill_valid ? dsm_kill_tag : key_kill_tag;
+
   config_watch #(.NumTdi(NumTdi)) u_watch (
-    .write_event_i(write_event), .bus_dev_change_i(bus_dev_change), .flr_i(flr), .view_i(view),
+    .write_event_i(write_event), .bus_dev_change_i(bus_dev_change), .flr_i(flr), .view_i(state_view),
     .block_cfg_i(block_cfg), .violation_o(violation), .reconfig_o(reconfig),
     .disable_o(disabled)
   );
@@ -241,7 +248,7 @@ module tio_endpoint
     .stream_secure_i(secure), .stream_tag_i(stream_tag),
     .kill_tag_valid_i(kill_valid), .kill_tag_i(kill_tag), .func_cfg_i(func_cfg),
     .quiesce_o(quiesce), .drained_i(drained), .erase_o(erase), .erased_i(erased),
-    .view_o(view), .error_event_o(tdi_error_event)
+    .view_o(view), .state_view_o(state_view), .error_event_o(tdi_error_event)
   );
 
   // ---- functions --------------------------------------------------------------------------------
@@ -341,7 +348,7 @@ module tio_endpoint
     .clk_i, .rst_i,
     .key_valid_i(key_valid), .key_ready_o(key_ready), .key_i(key),
     .key_status_valid_o(key_status_valid), .key_status_o(key_status),
-    .kill_tag_valid_o(kill_valid), .kill_tag_o(kill_tag),
+    .kill_tag_valid_o(key_kill_valid), .kill_tag_o(key_kill_tag),
     .block_cfg_i(block_cfg), .icf_i(icf), .reconfig_i(reconfig | disabled),
     .flr0_i(flr[0]), .rx_overflow_i(rx_overflow), .tx_overflow_i(tx_overflow),
     .secure_o(secure), .insecure_event_o(insecure_event), .stream_tag_o(stream_tag),
@@ -360,7 +367,7 @@ module tio_endpoint
   );
 
   // ---- device security manager ------------------------------------------------------------------
-  logic cpu_idle;
+  logic cpu_idle, dsm_fatal;
 
   dsm_soc #(
     .NumTdi(NumTdi), .TestHooks(TestHooks), .BootFile(BootFile), .FirmwareFile(FirmwareFile),
@@ -372,15 +379,16 @@ module tio_endpoint
     .doe_irq_o(doe_irq),
     .key_valid_o(key_valid), .key_ready_i(key_ready), .key_o(key),
     .key_status_valid_i(key_status_valid), .key_status_i(key_status),
+    .kill_tag_valid_o(dsm_kill_valid), .kill_tag_o(dsm_kill_tag),
     .cmd_valid_o(cmd_valid), .cmd_ready_i(cmd_ready), .cmd_o(cmd),
-    .res_valid_i(res_valid), .res_ready_o(res_ready), .res_i(res), .tdi_view_i(view),
+    .res_valid_i(res_valid), .res_ready_o(res_ready), .res_i(res), .tdi_view_i(state_view),
     .snap_valid_o(snap_valid), .snap_ready_i(snap_ready), .snap_func_o(snap_func),
     .snap_addr_o(snap_addr), .snap_rvalid_i(snap_rvalid), .snap_rdata_i(snap_rdata),
     .bus_dev_i(bus_dev),
     .flr0_i(flr[0]), .insecure_event_i(insecure_event), .tdi_error_event_i(tdi_error_event),
     .rnd_valid_i(rnd_valid && !rnd_tdi_ready), .rnd_ready_o(rnd_dsm_ready), .rnd_i(rnd),
     .seed_deterministic_i(entropy_is_deterministic_i),
-    .cycle_i, .cpu_idle_o(cpu_idle)
+    .cycle_i, .cpu_idle_o(cpu_idle), .fatal_o(dsm_fatal)
   );
 
   // The start nonce goes first; a word is given to one consumer only.

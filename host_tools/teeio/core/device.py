@@ -15,7 +15,7 @@ from teeio.core.enumerate import CAP_MSIX, Function
 from teeio.core.ops import MemWrite, Steps, batch, cfg_read, cfg_write, mem_read, mem_write, wait
 from teeio.errors import LocalError, PeerError, TransportError
 
-IDENTITY = int.from_bytes(b"TEIO", "big")
+IDENTITY = int.from_bytes(b"TEIO", "little")
 PAGE = 4096
 STATUS_PAGE = 0x0000
 CONTROL_PAGE = 0x1000

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from teeio.core.measurements import References
 from teeio.wire.spdm_measurements import MeasurementType
 
-RAW = 0x80
 OPERATIONAL_VALIDATION = 1 << 1
 OPERATIONAL_NORMAL = 1 << 2
 DEBUG_NON_INVASIVE = 1 << 0
@@ -76,7 +75,7 @@ def endpoint_references(
         1: (MeasurementType.IMMUTABLE_ROM, hashlib.sha384(boot_image).digest()),
         2: (MeasurementType.MUTABLE_FIRMWARE, hashlib.sha384(firmware_image).digest()),
         3: (MeasurementType.HARDWARE_CONFIGURATION, hashlib.sha384(words).digest()),
-        4: (RAW | MeasurementType.SECURE_VERSION_NUMBER, svn.to_bytes(8, "little")),
-        0xFE: (RAW | MeasurementType.DEVICE_MODE,
+        4: (MeasurementType.SECURE_VERSION_NUMBER, svn.to_bytes(8, "little")),
+        0xFE: (MeasurementType.DEVICE_MODE,
                device_mode(seeded=seeded, test_hooks=test_hooks)),
     }
