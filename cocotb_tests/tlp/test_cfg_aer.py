@@ -213,7 +213,7 @@ async def log_stays_until_its_own_bit_is_cleared(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def error_in_the_cycle_of_a_clear_is_not_lost(dut: Any) -> None:
-    """W1C and a new error of the same bit, in every relative cycle: the bit ends up set."""
+    """W1C and a new error of the same bit, in every relative cycle: bit and log are the later's."""
     bench = CfgBench(dut)
     await bench.start()
     for delay in range(4):
@@ -231,6 +231,7 @@ async def error_in_the_cycle_of_a_clear_is_not_lost(dut: Any) -> None:
         await bench.idle(2)
         # The event takes effect two cycles after this loop began to wait one cycle for it.
         assert await bench.read(2, 0x104) == (0 if delay > 2 else 1 << 18), delay
+        assert await bench.read(2, 0x128) == (HEADER ^ (delay <= 2)) & 0xFFFFFFFF, delay
         await bench.write(2, 0x104, 0xFFFFFFFF)
         assert await bench.read(2, 0x104) == 0
 
