@@ -85,6 +85,7 @@ class HostMemory:
         fault: called with (address, length in DW, tag) of each read; returns None for a good
             answer or a list of (header, payload, meta) to be sent instead.
         hold: while True, reads are collected and not answered.
+        beats: beats taken of a TLP that is not complete yet.
     """
 
     def __init__(self, dut: Any, seed: int, *, idle: float = 0.0, stall: float = 0.0) -> None:
@@ -102,6 +103,7 @@ class HostMemory:
         self.rcb = 64
         self.drop: Callable[[], bool] = lambda: False
         self.dropped = 0
+        self.beats: list[int] = []
         dut.tx_ready_i.value = 0
         dut.tx_dropped_i.value = 0
         dut.cpl_valid_i.value = 0
@@ -117,28 +119,28 @@ class HostMemory:
 
     async def _take(self) -> None:
         """Take beats under random backpressure; a refused TLP is swallowed as the gate does it."""
-        d, beats, dropping = self.dut, [], False
+        d, dropping = self.dut, False
         while True:
             await FallingEdge(d.clk_i)
             if not int(d.tx_valid_o.value):
                 d.tx_ready_i.value = int(self.rng.random() >= self.stall)
                 d.tx_dropped_i.value = 0
             else:
-                if not beats:
+                if not self.beats:
                     dropping = self.drop() and not int(d.tx_is_msix_o.value)
-                d.tx_dropped_i.value = int(dropping and not beats)
+                d.tx_dropped_i.value = int(dropping and not self.beats)
                 d.tx_ready_i.value = int(dropping or self.rng.random() >= self.stall)
             await RisingEdge(d.clk_i)
             if int(d.rst_i.value):
-                beats = []
+                self.beats = []
             elif int(d.tx_valid_o.value) and int(d.tx_ready_i.value):
-                beats.append(int(d.tx_o.value))
-                if unpack(TLP_BEAT, beats[-1])["eop"]:
+                self.beats.append(int(d.tx_o.value))
+                if unpack(TLP_BEAT, self.beats[-1])["eop"]:
                     if dropping:
                         self.dropped += 1
                     else:
-                        self._request(beats, bool(int(d.tx_is_msix_o.value)))
-                    beats = []
+                        self._request(self.beats, bool(int(d.tx_is_msix_o.value)))
+                    self.beats = []
 
     def _request(self, beats: list[int], is_msix: bool) -> None:
         header, payload, first = beats_to_tlp(beats)

@@ -2,8 +2,9 @@
 // One bank of work memory: true dual-port RAM of 32-bit words.
 //
 // Contract: read data one cycle after the read, held until the next read of the port. A port that
-// writes keeps its read data. Both ports writing one word in one cycle: port B wins. Not cleared
-// by reset: the owner of the bank overwrites it.
+// writes keeps its read data. Both ports writing one word in one cycle: port B wins. A word that
+// one port reads while the other writes it is undefined (block RAMs differ in this), hence the
+// attribute. Not cleared by reset: the owner of the bank overwrites it.
 module work_bank #(
   parameter int unsigned AddrWidth = 10
 ) (
@@ -25,6 +26,7 @@ module work_bank #(
   output logic [31:0]          b_rdata_o
 );
 
+  (* no_rw_check *)
   logic [31:0] mem_q [2**AddrWidth];
   logic [31:0] a_rdata_q, b_rdata_q;
 
