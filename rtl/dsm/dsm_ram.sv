@@ -2,8 +2,9 @@
 // Word memory with one read/write port and one read port.
 //
 // Contract: both read results are valid one cycle after their address; port A has byte enables
-// (bit 0 = byte at the lowest address = bits 7:0) and returns the old word while it writes. Nothing
-// is cleared by reset: whoever owns the memory overwrites it (see dsm_reset).
+// (bit 0 = byte at the lowest address = bits 7:0). What a port returns for an address that is
+// being written is undefined: users do not read what they write in the same cycle. Nothing is
+// cleared by reset: whoever owns the memory overwrites it (see dsm_wipe).
 module dsm_ram #(
   parameter int unsigned Words = 1024,
   localparam int unsigned AddrWidth = $clog2(Words)
@@ -20,6 +21,8 @@ module dsm_ram #(
   output logic [31:0]          b_rdata_o
 );
 
+  // Without this attribute synthesis would build logic around the block RAM to return old data.
+  (* no_rw_check *)
   logic [31:0] mem_q [Words];
 
   always_ff @(posedge clk_i) begin
