@@ -57,7 +57,7 @@ EV_ABORT, EV_TIMER, EV_FLR0 = 1 << 1, 1 << 2, 1 << 3
 def sources() -> list[Path | str]:
     crypto = sorted((toolchain.REPO / "rtl" / "crypto").glob("*.sv"))
     return [toolchain.cpu_verilog(), *(p for p in crypto if not p.stem.endswith("_props")),
-            *(f"dsm/{m}.sv" for m in MODULES), "dsm/dsm_measure_props.sv",
+            *(f"dsm/{m}.sv" for m in MODULES), "dsm/dsm_measure_props.sv", "dsm/dsm_bus_props.sv",
             "doe/doe_mailbox.sv", "doe/doe_mailbox_props.sv"]
 
 
