@@ -17,7 +17,7 @@ from teeio.board import Images
 from teeio.core.certificates import load_root
 from teeio.core.memory import HostMemory
 from teeio.core.ops import Steps
-from teeio.core.port_steps import control, pump
+from teeio.core.port_steps import LinkSteps, control, pump
 from teeio.core.references import endpoint_references
 from teeio.core.rootport import PortEvent, RootPort
 from teeio.core.tsm import Tsm, TsmPolicy
@@ -73,7 +73,44 @@ def policy_for(images: Images, *, seeded: bool = False) -> TsmPolicy:
                              seeded=seeded)
 
 
-class Host:
+class HostParts:
+    """What every host is made of but its transport: memory, root port, dispatcher and TSM.
+
+    Args:
+        policy: what the TSM trusts.
+        observe: called with (step, detail) as verbs go on.
+        on_object: called with (is_request, object bytes) for every DOE object.
+        rng: source of random bytes.
+    """
+
+    def __init__(
+        self,
+        policy: TsmPolicy,
+        *,
+        observe: Callable[[str, str], None] | None = None,
+        on_object: Callable[[bool, bytes], None] | None = None,
+        rng: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.memory = HostMemory()
+        self.port = RootPort(self.memory)
+        self.port.max_payload = 256
+        self.dispatcher = Dispatcher(self.port, on_object=on_object)
+        self.tsm = Tsm(policy, rng, observe)
+
+    def program(self, steps: Steps[T]) -> LinkSteps[T]:
+        """A program of operations as link effects, for a transport to run."""
+        value = yield from self.dispatcher.steps(steps)
+        self.dispatcher.mailbox = self.tsm.mailbox
+        return value
+
+    def take_events(self) -> list[PortEvent]:
+        """Events since the last call."""
+        events = list(self.port.events)
+        self.port.events.clear()
+        return events
+
+
+class Host(HostParts):
     """A host on one bench link.
 
     Args:
@@ -100,17 +137,11 @@ class Host:
         if self._pcap is not None:
             self._pcap.write(file_header())
         self.transport = BenchTransport(url, tap=self._on_bytes, tlp_tap=self._on_tlp)
-        self.memory = HostMemory()
-        self.port = RootPort(self.memory)
-        self.port.max_payload = 256
-        self.dispatcher = Dispatcher(self.port, on_object=self._on_object)
-        self.tsm = Tsm(policy, rng, observe)
+        super().__init__(policy, observe=observe, on_object=self._on_object, rng=rng)
 
     def run(self, steps: Steps[T]) -> T:
         """Drive a program of operations to its end."""
-        value = self.transport.run(self.dispatcher.steps(steps))
-        self.dispatcher.mailbox = self.tsm.mailbox
-        return value
+        return self.transport.run(self.program(steps))
 
     def discover(self) -> None:
         """Enumerate the device; its mailbox is known afterwards."""
@@ -129,12 +160,6 @@ class Host:
     def serve(self, cycles: int) -> int:
         """Serve what the device sends on its own, for at most `cycles`; number of TLPs."""
         return self.transport.run(pump(self.port, cycles))
-
-    def take_events(self) -> list[PortEvent]:
-        """Events since the last call."""
-        events = list(self.port.events)
-        self.port.events.clear()
-        return events
 
     def mark(self, step: str) -> None:
         """Write a heading into the TLP trace."""
