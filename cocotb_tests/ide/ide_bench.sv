@@ -52,13 +52,27 @@ module ide_bench
   input  logic         eg_ready_i,
   output logic [$bits(tlp_beat_t)-1:0] eg_o,
   output logic [95:0]  eg_mac_o,
-  output logic         eg_mac_valid_o
+  output logic         eg_mac_valid_o,
+
+  // Pulses seen since reset, so that the test need not look at every cycle:
+  // {kill_tag, fail_send, sync_consume, rx_drop, drop, insecure[2:0], fail_received[2:0], icf[2:0]}
+  output logic [13:0][15:0] counts_o
 );
+
+  logic [13:0] pulses;
+  assign pulses = {kill_tag_valid_o, fail_send_o, sync_consume_o, rx_drop_o, drop_o,
+                   insecure_event_o, fail_received_o, icf_o};
+  always_ff @(posedge clk_i) begin
+    for (int unsigned i = 0; i < 14; i++) begin
+      if (rst_i) counts_o[i] <= '0;
+      else       counts_o[i] <= counts_o[i] + 16'(pulses[i]);
+    end
+  end
 
   block_cfg_t [NUM_BLOCKS-1:0]   block_cfg;
   logic [NUM_KEY_SLOTS-1:0]      rx_key_ok, tx_key_ok;
   logic [NUM_CHANNELS-1:0]       rx_live, rx_used, tx_live, tx_used;
-  logic                          rx_use_valid, tx_use_valid;
+  logic                          rx_use_valid, tx_use_valid, tx_active;
   logic [4:0]                    rx_use_slot, tx_use_slot, load_idx, rx_erase_idx, tx_erase_idx;
   logic [2:0]                    rx_overflow, tx_overflow;
   logic [255:0]                  load_key;
@@ -98,6 +112,7 @@ module ide_bench
     .tx_used_o          (tx_used),
     .rx_use_valid_i     (rx_use_valid),
     .rx_use_slot_i      (rx_use_slot),
+    .tx_active_i        (tx_active),
     .tx_use_valid_i     (tx_use_valid),
     .tx_use_slot_i      (tx_use_slot),
     .rx_load_valid_o    (rx_load_valid),
@@ -188,6 +203,7 @@ module ide_bench
     .key_ok_i          (tx_key_ok),
     .live_i            (tx_live),
     .used_i            (tx_used),
+    .active_o          (tx_active),
     .use_valid_o       (tx_use_valid),
     .use_slot_o        (tx_use_slot),
     .overflow_o        (tx_overflow),

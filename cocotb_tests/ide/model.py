@@ -160,7 +160,7 @@ class Receiver:
     syncs: int = 0
 
     def accept(self, tlp: IdeTlp) -> tuple[bytes, int]:
-        """Verify one TLP; returns (plaintext, T bit). An IDE Sync is booked and returns (b"", t)."""
+        """Verify one TLP; returns (plaintext, T bit). A Sync has no plaintext."""
         fmt, sent, stream, last = tlp.prefix
         sub, p, m = last >> 4, last >> 3 & 1, last >> 2 & 1
         k, t = last >> 1 & 1, last & 1

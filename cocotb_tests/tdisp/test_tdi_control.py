@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import cocotb
@@ -644,5 +645,5 @@ async def events_and_commands_at_random_keep_the_laws(dut) -> None:
         else:
             await tb.pulse(tb.rng.choice(["violation_i", "dma_error_i"]), 1 << tdi)
     legal = {(UNLOCKED, LOCKED), (LOCKED, RUN), (LOCKED, ERROR), (RUN, ERROR), (ERROR, UNLOCKED)}
-    seen = {(a, b) for h in history for a, b in zip(h, h[1:], strict=False)}
+    seen = {(a, b) for h in history for a, b in pairwise(h)}
     assert seen == legal

@@ -239,6 +239,7 @@ module ide_rx
   logic         last_iv, order_ok, accept, is_sync, slot_lost;
   logic         crypt_start, crypt_ready, crypt_abort, crypt_mac_valid;
   logic         data_valid, data_ready, data_last, all_fed_d, all_fed_q;
+  logic         last_d, last_q;          // it used the last invocation value
   logic [95:0]  mac;
 
   assign is_sync = hdr_is_msg(tlp.header) && !hdr_has_data(tlp.header) &&
@@ -324,6 +325,7 @@ module ide_rx
     silent_d        = silent_q;
     mac_ok_d        = mac_ok_q;
     all_fed_d       = all_fed_q;
+    last_d          = last_q;
     rd_idx_d        = rd_idx_q;
     wr_idx_d        = wr_idx_q;
     meta_d          = meta_q;
@@ -346,6 +348,7 @@ module ide_rx
         silent_d  = 1'b1;
         mac_ok_d  = 1'b0;
         all_fed_d = 1'b0;
+        last_d    = 1'b0;
         rd_idx_d  = '0;
         wr_idx_d  = '0;
         block_d   = check_block;
@@ -419,12 +422,12 @@ module ide_rx
           silent_d = 1'b1;
         end else if (mac_ok_q && order_ok && !(is_cpl && cpl_protected && cpl_block != block_q)) begin
           accept   = 1'b1;
+          last_d   = last_iv;
           silent_d = is_sync;
           cpl_done = is_cpl;
           for (int unsigned b = 0; b < NUM_BLOCKS; b++) begin
             if (block_q == 2'(b)) begin
               seen_ide_d[b] = 1'b1;
-              overflow_d[b] = last_iv;
             end
           end
         end else begin
@@ -438,6 +441,8 @@ module ide_rx
         if (bank_busy == '0) begin
           release_en     = 1'b1;
           full_d[proc_q] = 1'b0;
+          // The stream falls behind the TLP that took the last invocation value.
+          for (int unsigned b = 0; b < NUM_BLOCKS; b++) overflow_d[b] = last_q && block_q == 2'(b);
           proc_d         = ~proc_q;
           state_d        = StIdle;
         end
@@ -519,6 +524,7 @@ module ide_rx
     silent_q        <= silent_d;
     mac_ok_q        <= mac_ok_d;
     all_fed_q       <= all_fed_d;
+    last_q          <= last_d;
     seen_ide_q      <= seen_ide_d;
     icf_q           <= icf_d;
     overflow_q      <= overflow_d;
@@ -539,6 +545,7 @@ module ide_rx
       silent_q        <= 1'b1;
       mac_ok_q        <= 1'b0;
       all_fed_q       <= 1'b0;
+      last_q          <= 1'b0;
       slot_q          <= '0;
       block_q         <= '0;
       rd_idx_q        <= '0;

@@ -17,7 +17,8 @@
 //   falling, invocation overflow) masks secure_o and the key outputs in the same cycle, drops all
 //   key bits of the block at the end of it, and puts the slots on the erase list of the engine.
 //   Key refresh: rx accepts both GO'd sets until rx_use reports a verified TLP of the new one; tx
-//   takes the new set for its next TLP. The other set is retired (dropped and erased) by that use.
+//   takes the new set for its next TLP. The old set is then retired (dropped and erased); so it is
+//   when it is stopped or programmed anew while its successor is GO'd.
 //   Slot and channel numbers: ide_pkg. Key data leaves on load_key_o only, to the engines.
 //   load_valid may be withdrawn when the stream falls before the engine took the key.
 module ide_streams
@@ -59,6 +60,7 @@ module ide_streams
   // <- ide_rx (a TLP was verified), ide_tx (a TLP takes this key): pulses
   input  logic                     rx_use_valid_i,
   input  logic [4:0]               rx_use_slot_i,
+  input  logic                     tx_active_i,        // level: ide_tx works under some key
   input  logic                     tx_use_valid_i,
   input  logic [4:0]               tx_use_slot_i,
 
@@ -116,8 +118,9 @@ module ide_streams
   logic [NUM_BLOCKS-1:0]        kill_event, kill_command, kill;
   logic                         take;
   logic [4:0]                   cmd_slot, cmd_other_slot;
+  logic                         cmd_superseded;
   logic                         cmd_index_ok, cmd_block_keyed, cmd_tag_matches, cmd_set_in_use;
-  logic                         cmd_matches_stage, load_ready, load_done, clear_stage;
+  logic                         cmd_matches_stage, load_ready, load_done, clear_stage, hand_over;
   logic                         stage_pending;
   slots_t                       use_slot;              // one-hot
 
@@ -135,6 +138,9 @@ module ide_streams
   assign cmd_slot       = cmd_index_ok ? key_slot(key_i.block, key_i.sub_stream, key_i.key_set)
                                        : 5'd0;
   assign cmd_other_slot = cmd_slot ^ 5'd1;
+  // The older of two GO'd sets: its successor is there, nobody needs it any longer.
+  assign cmd_superseded = go_q[key_i.is_tx][cmd_other_slot] &&
+                          live_q[key_i.is_tx][cmd_slot[4:1]] == cmd_slot[0];
 
   always_comb begin
     cmd_block_keyed = 1'b0;
@@ -144,7 +150,8 @@ module ide_streams
       if (cmd_index_ok && key_i.block == 2'(b)) begin
         cmd_block_keyed = block_keyed(prog_q, b);
         cmd_tag_matches = key_i.session_tag == tag_q[b];
-        cmd_set_in_use  = ready_q[b] && block_cfg_i[b].enable && go_q[key_i.is_tx][cmd_slot];
+        cmd_set_in_use  = ready_q[b] && block_cfg_i[b].enable && go_q[key_i.is_tx][cmd_slot] &&
+                          !cmd_superseded;
       end
     end
   end
@@ -220,6 +227,7 @@ module ide_streams
     stage_tag_d    = stage_tag_q;
     cancel_d       = cancel_q;
     clear_stage    = 1'b0;
+    hand_over      = 1'b0;
 
     // A use of the new key set retires the old one.
     for (int unsigned d = 0; d < 2; d++) begin
@@ -227,11 +235,20 @@ module ide_streams
         if (use_slot[d][s] && go_q[d][s]) begin
           live_d[d][s/2] = s[0];
           used_d[d][s/2] = 1'b1;
-          if (go_q[d][s^1]) begin
+          if (go_q[d][s^1] && live_q[d][s/2] != s[0]) begin
             prog_d[d][s^1] = 1'b0;
             go_d[d][s^1]   = 1'b0;
           end
         end
+      end
+    end
+    // A transmit channel goes over to its new set as soon as no TLP is under the old one.
+    for (int unsigned c = 0; c < NUM_CHANNELS; c++) begin
+      if (!tx_active_i && go_q[1][2*c] && go_q[1][2*c+1]) begin
+        prog_d[1][2*c + 32'(live_q[1][c])] = 1'b0;
+        go_d[1][2*c + 32'(live_q[1][c])]   = 1'b0;
+        live_d[1][c] = ~live_q[1][c];
+        used_d[1][c] = 1'b0;
       end
     end
 
@@ -271,6 +288,7 @@ module ide_streams
               cancel_d = 1'b0;
               prog_d[key_i.is_tx][cmd_slot] = 1'b0;
               go_d[key_i.is_tx][cmd_slot]   = 1'b0;
+              hand_over                     = cmd_superseded;
             end
           end
           KeyGo: begin
@@ -295,12 +313,7 @@ module ide_streams
               status_d = KeyOk;
               prog_d[key_i.is_tx][cmd_slot] = 1'b0;
               go_d[key_i.is_tx][cmd_slot]   = 1'b0;
-              // Stopping the old set during a refresh hands the channel to the new one.
-              if (go_d[key_i.is_tx][cmd_other_slot] &&
-                  live_d[key_i.is_tx][cmd_slot[4:1]] == key_i.key_set) begin
-                live_d[key_i.is_tx][cmd_slot[4:1]] = ~key_i.key_set;
-                used_d[key_i.is_tx][cmd_slot[4:1]] = 1'b0;
-              end
+              hand_over                     = cmd_superseded;
             end
           end
           KeyKillTag: begin
@@ -348,6 +361,12 @@ module ide_streams
         clear_stage = 1'b1;
       end
     endcase
+
+    // Without its older set the channel belongs to the newer one, which starts to count.
+    if (hand_over && live_d[key_i.is_tx][cmd_slot[4:1]] == cmd_slot[0]) begin
+      live_d[key_i.is_tx][cmd_slot[4:1]] = ~cmd_slot[0];
+      used_d[key_i.is_tx][cmd_slot[4:1]] = 1'b0;
+    end
 
     // Events come last: nothing above survives them.
     for (int unsigned b = 0; b < NUM_BLOCKS; b++) begin

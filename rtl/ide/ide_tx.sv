@@ -54,6 +54,7 @@ module ide_tx
   input  logic [NUM_KEY_SLOTS-1:0]    key_ok_i,
   input  logic [NUM_CHANNELS-1:0]     live_i,
   input  logic [NUM_CHANNELS-1:0]     used_i,
+  output logic                        active_o,         // level: a TLP is under some key
   output logic                        use_valid_o,      // pulse: a TLP takes the key of this slot
   output logic [4:0]                  use_slot_o,
   output logic [NUM_BLOCKS-1:0]       overflow_o,       // pulse: invocation field used up
@@ -97,6 +98,7 @@ module ide_tx
   logic                  silent_d, silent_q;
   logic                  own_d, own_q;            // the TLP is a Sync: nothing to take from tx
   logic                  taken_d, taken_q;        // last beat of the TLP was taken from tx
+  logic                  last_d, last_q;          // it used the last invocation value
   logic [NUM_BLOCKS-1:0] fail_pending_d, fail_pending_q;
   logic [NUM_BLOCKS-1:0][7:0] pr_npr_d, pr_npr_q, pr_cpl_d, pr_cpl_q;
   logic [NUM_BLOCKS-1:0] overflow_d, overflow_q;
@@ -259,6 +261,7 @@ module ide_tx
     own_d           = own_q;
     class_d         = class_q;
     taken_d         = taken_q;
+    last_d          = last_q;
     fail_pending_d  = fail_pending_q;
     pr_npr_d        = pr_npr_q;
     pr_cpl_d        = pr_cpl_q;
@@ -281,6 +284,7 @@ module ide_tx
         silent_d        = 1'b0;
         own_d           = 1'b0;
         taken_d         = 1'b0;
+        last_d          = 1'b0;
         if (bank_free && fail_pending_q != '0) begin
           side_d[bank_q] = '0;
           for (int unsigned i = NUM_BLOCKS; i > 0; i--) begin
@@ -374,11 +378,11 @@ module ide_tx
           state_d     = StRelease;
         end else if (crypt_mac_valid) begin
           side_d[bank_q].mac = mac;
+          last_d             = &count_q;
           state_d            = StRelease;
           consume_d          = own_q;
           for (int unsigned b = 0; b < NUM_BLOCKS; b++) begin
             if (tlp.block == 2'(b)) begin
-              overflow_d[b] = &count_q;
               unique case (sub_stream)
                 ClassPosted: begin
                   pr_npr_d[b] = own_q ? '0 : pr_npr_q[b] + 8'd1;
@@ -407,6 +411,10 @@ module ide_tx
         if (bank_busy == '0) begin
           release_en = 1'b1;
           bank_d     = ~bank_q;
+          // The stream falls behind the TLP that took the last invocation value.
+          for (int unsigned b = 0; b < NUM_BLOCKS; b++) begin
+            overflow_d[b] = last_q && tlp.block == 2'(b);
+          end
           drop_d     = release_silent && !silent_q && !own_q;
           // An aborted TLP may still have beats to come.
           state_d    = (silent_q && !own_q && !taken_q) ? StDrop : StIdle;
@@ -426,6 +434,7 @@ module ide_tx
     end
   end
 
+  assign active_o         = state_q == StStart || state_q == StCrypt;
   assign use_slot_o       = slot;
   assign np_sent_header_o = tlp.header;
   assign np_sent_ide_o    = tlp.ide;
@@ -493,6 +502,7 @@ module ide_tx
     silent_q        <= silent_d;
     own_q           <= own_d;
     taken_q         <= taken_d;
+    last_q          <= last_d;
     key_set_q       <= key_set_d;
     fail_pending_q  <= fail_pending_d;
     pr_npr_q        <= pr_npr_d;
@@ -516,6 +526,7 @@ module ide_tx
       silent_q        <= 1'b0;
       own_q           <= 1'b0;
       taken_q         <= 1'b0;
+      last_q          <= 1'b0;
       key_set_q       <= 1'b0;
       side_q          <= '0;
       beats_q         <= '0;
