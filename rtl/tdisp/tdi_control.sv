@@ -374,15 +374,18 @@ module tdi_control
       closed[i]  = in_work[i] || leaves[i];
 
       // SEC: TDI.SAME_CYCLE. The view closes in the cycle of the event.
-      state_view_o[i].state       = state_q[i];
-      state_view_o[i].msix_locked = msix_locked_q[i];
-      state_view_o[i].block       = block_q[i];
-      view_o[i]                   = state_view_o[i];
-      if (closed[i]) view_o[i].state = StError;
+      view_o[i] = '{state: closed[i] ? StError : state_q[i], msix_locked: msix_locked_q[i],
+                    block: block_q[i]};
 
       quiesce_o[i] = 1'b1;
       if (view_o[i].state == StRun || view_o[i].state == StUnlocked) quiesce_o[i] = 1'b0;
     end
+  end
+
+  // Apart from the block above: violations are computed from these, and must not seem to loop.
+  for (genvar i = 0; i < int'(NumTdi); i++) begin : gen_state_view
+    assign state_view_o[i] = '{state: state_q[i], msix_locked: msix_locked_q[i],
+                               block: block_q[i]};
   end
 
   assign erase_o = erase_q;

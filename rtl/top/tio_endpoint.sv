@@ -98,7 +98,7 @@ module tio_endpoint
   );
 
   logic         rx_use_valid, rx_load_valid, rx_load_ready, rx_load_done, rx_erase_valid,
-                rx_erase_ready, rx_erase_done, tx_use_valid, tx_load_valid, tx_load_ready,
+                rx_erase_ready, rx_erase_done, tx_use_valid, tx_active, tx_load_valid, tx_load_ready,
                 tx_load_done, tx_erase_valid, tx_erase_ready, tx_erase_done;
   logic [4:0]   rx_use_slot, rx_erase_idx, tx_use_slot, tx_erase_idx, load_idx;
   logic [255:0] load_key;
@@ -320,7 +320,7 @@ module tio_endpoint
     .np_sent_valid_o(np_sent_valid), .np_sent_header_o(np_sent_header),
     .np_sent_ide_o(np_sent_ide), .np_sent_block_o(np_sent_block),
     .block_cfg_i(block_cfg), .secure_i(secure), .key_ok_i(tx_key_ok), .live_i(tx_live),
-    .used_i(tx_used), .use_valid_o(tx_use_valid), .use_slot_o(tx_use_slot),
+    .used_i(tx_used), .active_o(tx_active), .use_valid_o(tx_use_valid), .use_slot_o(tx_use_slot),
     .overflow_o(tx_overflow),
     .load_valid_i(tx_load_valid), .load_ready_o(tx_load_ready), .load_idx_i(load_idx),
     .load_key_i(load_key), .load_done_o(tx_load_done),
@@ -355,7 +355,7 @@ module tio_endpoint
     .rx_key_ok_o(rx_key_ok), .rx_live_o(rx_live), .rx_used_o(rx_used),
     .tx_key_ok_o(tx_key_ok), .tx_live_o(tx_live), .tx_used_o(tx_used),
     .rx_use_valid_i(rx_use_valid), .rx_use_slot_i(rx_use_slot),
-    .tx_use_valid_i(tx_use_valid), .tx_use_slot_i(tx_use_slot),
+    .tx_active_i(tx_active), .tx_use_valid_i(tx_use_valid), .tx_use_slot_i(tx_use_slot),
     .rx_load_valid_o(rx_load_valid), .rx_load_ready_i(rx_load_ready),
     .rx_load_done_i(rx_load_done),
     .tx_load_valid_o(tx_load_valid), .tx_load_ready_i(tx_load_ready),
@@ -404,7 +404,7 @@ module tio_endpoint
   // Idle: nothing handed over between blocks, CPU asleep, nothing erased or drawn, for long enough
   // that no block can be in the middle of something it does by itself. A DMA engine that waits for
   // completions is idle: only the host can move it.
-  localparam logic [6:0] QuietCycles = 7'd100;
+  localparam logic [6:0] QuietCycles = 7'd40;
   logic       active;
   logic [6:0] quiet_q;
 

@@ -33,8 +33,9 @@ T = TypeVar("T")
 # Without any byte for this long the link repeats what is unacknowledged.
 RETRY_SECONDS = 0.25
 # A TLP that was not answered at once is waited for in device cycles after this pause.
-EAGER_SECONDS = 0.004
-SLICE_CYCLES = 24_000
+EAGER_SECONDS = 0.002
+FIRST_SLICE_CYCLES = 400
+LAST_SLICE_CYCLES = 48_000
 WATCHDOG_SECONDS = 60.0
 
 
@@ -121,15 +122,17 @@ class BenchTransport:
         deadline = time.monotonic() + EAGER_SECONDS
         while not self._inbox and time.monotonic() < deadline:
             self._poll(EAGER_SECONDS)
+        step = FIRST_SLICE_CYCLES
         while not self._inbox and cycles > 0:
-            # Let the device count, a slice at a time: what has not come before the last answer
-            # does not come, and a slow simulation still shows progress.
-            step = min(cycles, SLICE_CYCLES)
+            # Let the device count, in growing slices: what has not come before the last answer
+            # does not come, an answer on its way costs little, a slow simulation shows progress.
+            step = min(cycles, step, LAST_SLICE_CYCLES)
             cycles -= step
             self._link.send_control(ControlOp.DELAY, step)
             self._flush()
             self._until(lambda: bool(self._controls), "the device stopped answering")
             self._controls.popleft()
+            step *= 2
         got = tuple(self._inbox)
         self._inbox.clear()
         return got
