@@ -17,7 +17,7 @@ from teeio.core import tdisp
 from teeio.core.certificates import ChainPolicy
 from teeio.core.doe_mailbox import DoeMailbox, over_mailbox
 from teeio.core.drive import run
-from teeio.core.ops import CfgRead, CfgWrite, DoeExchange, Op, OpResult, Steps, WaitCycles
+from teeio.core.ops import Batch, CfgRead, CfgWrite, DoeExchange, Op, OpResult, Steps, WaitCycles
 from teeio.core.spdm_flow import connect_session
 from teeio.core.spdm_requester import RequesterConfig
 from teeio.errors import LocalError, PeerError, TransportError
@@ -95,6 +95,8 @@ class Model:
             self.pending, self.due = answer, self.time + self.latency
 
     def perform(self, op: Op) -> OpResult:
+        if isinstance(op, Batch):
+            return tuple(self.perform(one) for one in op.ops)
         self.ops.append(op)
         match op:
             case WaitCycles(cycles):

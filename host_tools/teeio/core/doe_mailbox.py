@@ -16,7 +16,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NoReturn, TypeVar
 
-from teeio.core.ops import DoeExchange, Op, OpResult, Steps, cfg_read, cfg_write, wait
+from teeio.core.ops import (
+    CfgRead,
+    CfgWrite,
+    DoeExchange,
+    Op,
+    OpResult,
+    Steps,
+    batch,
+    cfg_read,
+    cfg_write,
+    wait,
+)
 from teeio.errors import LocalError, PeerError, TransportError
 from teeio.wire.doe import MAX_LENGTH_DW
 
@@ -123,10 +134,12 @@ class DoeMailbox:
             raise LocalError(f"{len(request)} bytes are no DOE object")
         if (yield from self._status()) & (STATUS_BUSY | STATUS_ERROR | STATUS_READY):
             yield from self.abort()
-        for at in range(0, len(request), 4):
-            dword = int.from_bytes(request[at : at + 4], "little")
-            yield from self._write(WRITE_MAILBOX, dword)
-        yield from self._control(CONTROL_GO)
+        # One batch: a transport may have several of these writes in flight, in order.
+        enable = CONTROL_INTERRUPT_ENABLE if self.interrupt_enable else 0
+        words = [int.from_bytes(request[at : at + 4], "little") for at in range(0, len(request), 4)]
+        writes = [CfgWrite(self.bdf, self.offset + WRITE_MAILBOX, word) for word in words]
+        go = CfgWrite(self.bdf, self.offset + CONTROL, CONTROL_GO | enable)
+        yield from batch([*writes, go])
         yield from self._wait_ready()
         return (yield from self._read_object())
 
@@ -154,24 +167,18 @@ class DoeMailbox:
             interval = min(2 * interval, self.max_poll_cycles)
 
     def _read_object(self) -> Steps[bytes]:
+        read = CfgRead(self.bdf, self.offset + READ_MAILBOX)
+        advance = CfgWrite(self.bdf, self.offset + READ_MAILBOX, 0)
         answer = bytearray()
-        length_dw = 2
-        at = 0
-        while at < length_dw:
-            dword = yield from self._read(READ_MAILBOX)
-            answer += dword.to_bytes(4, "little")
-            if at == 1:
-                length_dw = dword & 0x3_FFFF or MAX_LENGTH_DW
-                if not 2 <= length_dw <= self.max_object_dw:
-                    yield from self._broken(f"answer of {length_dw} DWs", answer)
-            if at == length_dw - 1 and at > 0:
-                status = yield from self._status()
-                if status & STATUS_ERROR or not status & STATUS_READY:
-                    yield from self._broken(
-                        "Data Object Ready fell before the last DW was taken", answer
-                    )
-            yield from self._write(READ_MAILBOX, 0)
-            at += 1
+        answer += _dwords((yield from batch([read, advance, read])))
+        length_dw = int.from_bytes(answer[4:8], "little") & 0x3_FFFF or MAX_LENGTH_DW
+        if not 2 <= length_dw <= self.max_object_dw:
+            yield from self._broken(f"answer of {length_dw} DWs", answer)
+        answer += _dwords((yield from batch([advance, read] * (length_dw - 2))))
+        status = yield from self._status()
+        if status & STATUS_ERROR or not status & STATUS_READY:
+            yield from self._broken("Data Object Ready fell before the last DW was taken", answer)
+        yield from self._write(READ_MAILBOX, 0)
         status = yield from self._status()
         if status & (STATUS_ERROR | STATUS_READY):
             yield from self._broken("the answer is longer or shorter than its Length", answer)
@@ -180,6 +187,11 @@ class DoeMailbox:
     def _broken(self, reason: str, answer: bytearray) -> Steps[NoReturn]:
         yield from self.abort()
         raise PeerError(reason, clause=CLAUSE, data=bytes(answer))
+
+
+def _dwords(results: tuple[OpResult, ...]) -> bytes:
+    """The values that the reads of a batch gave, as bytes."""
+    return b"".join(item.to_bytes(4, "little") for item in results if isinstance(item, int))
 
 
 def over_mailbox(steps: Steps[T], mailbox: DoeMailbox) -> Steps[T]:
