@@ -11,7 +11,7 @@ from typing import Any
 import cocotb
 from cocotb.clock import Clock
 from cocotb.handle import ArrayObject, HierarchyArrayObject, HierarchyObject, PackedObject
-from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge, Timer
+from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge, Timer, with_timeout
 
 from cocotb_tests.env import streams
 from cocotb_tests.ide.model import CPL, NPR, PR, IdeTlp, Receiver, Sender
@@ -43,6 +43,7 @@ BLOCK_CFG: streams.Fields = (
 )
 AER_MALFORMED, AER_ICF, AER_MISROUTED = 18, 28, 29
 REQUESTER_ID = 0x0500
+PATIENCE_US = 50   # for the next TLP, many times what the longest one needs
 # Bits of ide_bench.counts_o, least significant first.
 COUNTS = (
     *(f"icf[{b}]" for b in range(3)), *(f"fail_received[{b}]" for b in range(3)),
@@ -285,8 +286,8 @@ class Bench:
 
     async def delivered(self) -> tuple[bytes, bytes, dict[str, int]]:
         """The next TLP out of ide_rx: (header, payload, fields of the first beat)."""
-        beats = await self.rx.get_packet(
-            lambda v: streams.unpack(streams.TLP_BEAT, v)["eop"] == 1)
+        beats = await with_timeout(self.rx.get_packet(
+            lambda v: streams.unpack(streams.TLP_BEAT, v)["eop"] == 1), PATIENCE_US, "us")
         return streams.beats_to_tlp(beats)
 
     def send(self, header: bytes, payload: bytes = b"", **meta: int) -> None:
@@ -295,8 +296,8 @@ class Bench:
 
     async def emitted(self) -> IdeTlp:
         """The next TLP towards the link; prefix and MAC are empty if it is plain."""
-        beats = await self.eg.get_packet(
-            lambda v: streams.unpack(streams.TLP_BEAT, v["o"])["eop"] == 1)
+        beats = await with_timeout(self.eg.get_packet(
+            lambda v: streams.unpack(streams.TLP_BEAT, v["o"])["eop"] == 1), PATIENCE_US, "us")
         header, body, first = streams.beats_to_tlp([b["o"] for b in beats])
         assert beats[-1]["has_mac"] == first["prefix_valid"]
         assert all(b["has_mac"] == 0 for b in beats[:-1])

@@ -29,7 +29,7 @@ from cocotb_tests.ide.bench import (
     Bench,
     Partner,
 )
-from cocotb_tests.ide.model import CPL, NPR, PR, Receiver, Sender
+from cocotb_tests.ide.model import CPL, MSG_FAIL, NPR, PR, Receiver, Sender
 
 
 def test_ide_streams() -> None:
@@ -355,6 +355,8 @@ async def keys_are_gone_after_every_event(dut: Any, event: str) -> None:
     await tb.cycles(cycles)
     absent(tb, a)
     assert tb.schedules_left(0) == 0 and not tb.find(staged)
+    if event == "icf":
+        assert (await tb.emitted()).header[7] == MSG_FAIL
     if others:
         assert all(tb.find(k) for k in b.keys.values()), "the neighbour lost a key"
         await traffic(tb, b)

@@ -232,7 +232,8 @@ def random_registers(rng: random.Random) -> list[dict[str, int]]:
         mem = sorted(rng.choices([0, 1, 0x123, 0x124, 0x10_0000, 0xFFF_FFFF_FFFF], k=2))
         out.append({
             "is_link": int(block == 2), "stream_id": block + 1, "tc": rng.choice([0, 0, 0, 1]),
-            "default_stream": rng.randrange(2), "tee_limited": int(rng.random() < 0.2),
+            "default_stream": rng.randrange(2),
+            "tee_limited": int(block < 2 and rng.random() < 0.2),
             "rid_valid": rng.randrange(2), "rid_base": rid[0], "rid_limit": rid[1],
             "addr_valid": rng.randrange(2), "addr_base": mem[0], "addr_limit": mem[1]})
     return out
