@@ -6,6 +6,7 @@ from __future__ import annotations
 import typer
 
 from teeio.cli import sim, verbs
+from teeio.cli.check import check
 from teeio.cli.demo import demo
 from teeio.cli.provision import provision
 
@@ -13,6 +14,7 @@ HELP = "Host of a trusted-I/O endpoint: attest, key, lock, use and attack it."
 
 app = typer.Typer(no_args_is_help=True, help=HELP)
 app.command()(demo)
+app.command()(check)
 app.add_typer(sim.app, name="sim")
 for _verb in (verbs.connect, verbs.bind, verbs.start, verbs.unbind, verbs.disconnect, verbs.info,
               provision):
