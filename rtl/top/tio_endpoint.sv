@@ -63,7 +63,7 @@ module tio_endpoint
   logic                        bus_dev_change;
   cfg_write_event_t            write_event;
   logic [NumTdi:0]             flr, pending, cpl_ur, cpl_ca;
-  logic [NUM_BLOCKS-1:0]       secure, insecure_event, icf, reconfig, disabled, fail_received;
+  logic [NUM_BLOCKS-1:0]       stream_secure, insecure_event, icf, reconfig, disabled, fail_received;
   logic [NUM_BLOCKS-1:0]       rx_overflow, tx_overflow;
   logic [NUM_BLOCKS-1:0][15:0] stream_tag;
 
@@ -119,7 +119,7 @@ module tio_endpoint
     .fail_send_valid_o(fail_send_valid), .fail_send_block_o(fail_send_block),
     .np_sent_valid_i(np_sent_valid), .np_sent_header_i(np_sent_header),
     .np_sent_ide_i(np_sent_ide), .np_sent_block_i(np_sent_block),
-    .block_cfg_i(block_cfg), .secure_i(secure), .key_ok_i(rx_key_ok), .live_i(rx_live),
+    .block_cfg_i(block_cfg), .secure_i(stream_secure), .key_ok_i(rx_key_ok), .live_i(rx_live),
     .used_i(rx_used), .use_valid_o(rx_use_valid), .use_slot_o(rx_use_slot), .icf_o(icf),
     .overflow_o(rx_overflow),
     .load_valid_i(rx_load_valid), .load_ready_o(rx_load_ready), .load_idx_i(load_idx),
@@ -163,6 +163,7 @@ module tio_endpoint
   logic [3:0]   lb_be;
   logic [31:0]  lb_wdata;
   logic [NumTdi:0][31:0] lb_rdata;
+  logic [31:0]  lb_rdata_sel;
   logic         acc_valid, acc_ready, acc_we, acc_rvalid, cpl_sent;
   logic [2:0]   acc_func;
   logic [11:2]  acc_addr;
@@ -172,13 +173,20 @@ module tio_endpoint
 
   always_ff @(posedge clk_i) if (lb_valid) lb_func_q <= lb_func;
 
+  always_comb begin
+    lb_rdata_sel = '0;
+    for (int f = 0; f <= int'(NumTdi); f++) begin
+      if (lb_func_q == 3'(f)) lb_rdata_sel = lb_rdata[f];
+    end
+  end
+
   tlp_completer #(.NumTdi(NumTdi)) u_completer (
     .clk_i, .rst_i,
     .func_cfg_i(func_cfg), .bus_dev_i(bus_dev), .tdi_view_i(view),
     .wr_valid_i(wr_valid), .wr_ready_o(wr_ready), .wr_i(wr), .wr_func_i(wr_func),
     .np_valid_i(np_valid), .np_ready_o(np_ready), .np_i(np),
     .lb_valid_o(lb_valid), .lb_we_o(lb_we), .lb_func_o(lb_func), .lb_addr_o(lb_addr),
-    .lb_be_o(lb_be), .lb_wdata_o(lb_wdata), .lb_rdata_i(lb_rdata[lb_func_q[1:0]]),
+    .lb_be_o(lb_be), .lb_wdata_o(lb_wdata), .lb_rdata_i(lb_rdata_sel),
     .acc_valid_o(acc_valid), .acc_ready_i(acc_ready), .acc_we_o(acc_we), .acc_func_o(acc_func),
     .acc_addr_o(acc_addr), .acc_be_o(acc_be), .acc_wdata_o(acc_wdata),
     .acc_bus_dev_o(acc_bus_dev), .acc_rvalid_i(acc_rvalid), .acc_rdata_i(acc_rdata),
@@ -209,7 +217,7 @@ module tio_endpoint
     .func_cfg_o(func_cfg), .bus_dev_o(bus_dev), .bus_dev_change_o(bus_dev_change),
     .block_cfg_o(block_cfg), .write_event_o(write_event),
     .cpl_sent_i(cpl_sent), .flr_o(flr),
-    .block_state_i(secure), .fail_received_i(fail_received), .transactions_pending_i(pending),
+    .block_state_i(stream_secure), .fail_received_i(fail_received), .transactions_pending_i(pending),
     .cpl_ur_i(cpl_ur), .cpl_ca_i(cpl_ca),
     .slot_power_valid_i(slot_power_valid), .slot_power_i(slot_power),
     .doe_control_i(doe_control), .doe_status_i(doe_status), .doe_read_data_i(doe_read_data),
@@ -245,7 +253,7 @@ module tio_endpoint
     .res_valid_o(res_valid), .res_ready_i(res_ready), .res_o(res),
     .rnd_valid_i(rnd_valid), .rnd_ready_o(rnd_tdi_ready), .rnd_i(rnd),
     .violation_i(violation), .dma_error_i(dma_error), .block_cfg_i(block_cfg),
-    .stream_secure_i(secure), .stream_tag_i(stream_tag),
+    .stream_secure_i(stream_secure), .stream_tag_i(stream_tag),
     .kill_tag_valid_i(kill_valid), .kill_tag_i(kill_tag), .func_cfg_i(func_cfg),
     .quiesce_o(quiesce), .drained_i(drained), .erase_o(erase), .erased_i(erased),
     .view_o(view), .state_view_o(state_view), .error_event_o(tdi_error_event)
@@ -253,7 +261,9 @@ module tio_endpoint
 
   // ---- functions --------------------------------------------------------------------------------
   logic              doe_irq;
-  logic [NumTdi-1:0] f_busy;
+  /* verilator lint_off UNUSEDSIGNAL */
+  logic [NumTdi-1:0] f_busy;  // a DMA engine that waits for the host is no activity: see idle_o
+  /* verilator lint_on UNUSEDSIGNAL */
 
   mgmt_function u_f0 (
     .clk_i, .rst_i,
@@ -319,7 +329,7 @@ module tio_endpoint
     .fail_send_valid_i(fail_send_valid), .fail_send_block_i(fail_send_block),
     .np_sent_valid_o(np_sent_valid), .np_sent_header_o(np_sent_header),
     .np_sent_ide_o(np_sent_ide), .np_sent_block_o(np_sent_block),
-    .block_cfg_i(block_cfg), .secure_i(secure), .key_ok_i(tx_key_ok), .live_i(tx_live),
+    .block_cfg_i(block_cfg), .secure_i(stream_secure), .key_ok_i(tx_key_ok), .live_i(tx_live),
     .used_i(tx_used), .active_o(tx_active), .use_valid_o(tx_use_valid), .use_slot_o(tx_use_slot),
     .overflow_o(tx_overflow),
     .load_valid_i(tx_load_valid), .load_ready_o(tx_load_ready), .load_idx_i(load_idx),
@@ -349,9 +359,9 @@ module tio_endpoint
     .key_valid_i(key_valid), .key_ready_o(key_ready), .key_i(key),
     .key_status_valid_o(key_status_valid), .key_status_o(key_status),
     .kill_tag_valid_o(key_kill_valid), .kill_tag_o(key_kill_tag),
-    .block_cfg_i(block_cfg), .icf_i(icf), .reconfig_i(reconfig | disabled),
+    .block_cfg_i(block_cfg), .icf_i(icf), .reconfig_i(reconfig | disabled | {NUM_BLOCKS{dsm_fatal}}),
     .flr0_i(flr[0]), .rx_overflow_i(rx_overflow), .tx_overflow_i(tx_overflow),
-    .secure_o(secure), .insecure_event_o(insecure_event), .stream_tag_o(stream_tag),
+    .secure_o(stream_secure), .insecure_event_o(insecure_event), .stream_tag_o(stream_tag),
     .rx_key_ok_o(rx_key_ok), .rx_live_o(rx_live), .rx_used_o(rx_used),
     .tx_key_ok_o(tx_key_ok), .tx_live_o(tx_live), .tx_used_o(tx_used),
     .rx_use_valid_i(rx_use_valid), .rx_use_slot_i(rx_use_slot),
@@ -367,10 +377,10 @@ module tio_endpoint
   );
 
   // ---- device security manager ------------------------------------------------------------------
-  logic cpu_idle, dsm_fatal;
+  logic cpu_idle, dsm_fatal, drbg_seeded, drbg_failed;
 
   dsm_soc #(
-    .NumTdi(NumTdi), .TestHooks(TestHooks), .BootFile(BootFile), .FirmwareFile(FirmwareFile),
+    .NumTdi(NumTdi), .TestHooks(TestHooks), .SboxImpl(SboxImpl), .BootFile(BootFile), .FirmwareFile(FirmwareFile),
     .Slot0File(Slot0File), .IdentityFile(IdentityFile)
   ) u_dsm (
     .clk_i, .rst_i,
@@ -398,7 +408,7 @@ module tio_endpoint
     .clk_i, .rst_i, .zeroize_i(1'b0),
     .entropy_valid_i, .entropy_ready_o, .entropy_i,
     .rnd_valid_o(rnd_valid), .rnd_ready_i(rnd_ready), .rnd_o(rnd),
-    .seeded_o(), .failed_o()
+    .seeded_o(drbg_seeded), .failed_o(drbg_failed)
   );
 
   // Idle: nothing handed over between blocks, CPU asleep, nothing erased or drawn, for long enough
@@ -412,7 +422,7 @@ module tio_endpoint
                   acc_valid || lb_valid || tx_valid || tx_busy || eg_valid || tx_valid_o ||
                   src_valid != '0 || aer_in_valid != '0 || aer_valid || erased != '1 ||
                   cmd_valid || res_valid || key_valid || rx_erase_valid || tx_erase_valid ||
-                  !rnd_valid;
+                  (drbg_seeded && !drbg_failed && !rnd_valid);
   assign idle_o = quiet_q == QuietCycles && !active;
 
   always_ff @(posedge clk_i) begin
