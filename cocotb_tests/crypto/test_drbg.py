@@ -68,12 +68,13 @@ class Bench:
     async def start(self) -> None:
         dut = self.dut
         Clock(dut.clk_i, PERIOD_NS, unit="ns").start()
-        dut.zeroize_i.value = 0
-        dut.entropy_i.value = 0
+        for name in ("zeroize_i", "entropy_i", "entropy_valid_i", "rnd_ready_i"):
+            getattr(dut, name).value = 0
+        # Listen only after the reset: the simulation still holds what the last test left.
+        await reset(dut.clk_i, dut.rst_i)
         self.attach()
         self.rnd = StreamMonitor(dut.clk_i, dut.rnd_valid_o, dut.rnd_ready_i, dut.rnd_o,
                                  self._pauses())
-        await reset(dut.clk_i, dut.rst_i)
 
     def attach(self) -> None:
         dut = self.dut
@@ -165,7 +166,6 @@ async def a_generate_call_leaves_no_trace(dut: Any) -> None:
     """Backtracking resistance: K and V are the updated ones before the first word is offered."""
     raw = good_words(SEED_WORDS, 4)
     bench = Bench(dut)
-    dut.rnd_ready_i.value = 0
     await bench.start()
     dut.rnd_ready_i.value = 0
     bench.raw.put_all(raw)

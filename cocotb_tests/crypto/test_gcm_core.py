@@ -76,15 +76,17 @@ class Bench:
         Clock(dut.clk_i, PERIOD_NS, unit="ns").start()
         for name in ("zeroize_i", "abort_i", "key_valid_i", "key_idx_i", "key_i", "erase_valid_i",
                      "erase_idx_i", "cmd_valid_i", "cmd_key_i", "cmd_decrypt_i", "cmd_iv_i",
-                     "in_valid_i", "in_data_i", "in_bytes_i", "in_aad_i", "in_last_i"):
+                     "in_valid_i", "in_data_i", "in_bytes_i", "in_aad_i", "in_last_i",
+                     "out_ready_i", "tag_ready_i"):
             getattr(dut, name).value = 0
+        # Listen only after the reset: the simulation still holds what the last test left.
+        await reset(dut.clk_i, dut.rst_i)
         self.out = StreamMonitor(
             dut.clk_i, dut.out_valid_o, dut.out_ready_i,
             {"data": dut.out_data_o, "bytes": dut.out_bytes_o}, self._pauses())
         self.tag = StreamMonitor(dut.clk_i, dut.tag_valid_o, dut.tag_ready_i, dut.tag_o,
                                  self._pauses())
         self.attach()
-        await reset(dut.clk_i, dut.rst_i)
         await self.until_idle(self.num_keys * 16 + 16)
 
     def attach(self) -> None:
