@@ -72,7 +72,7 @@ def tlp_to_beats(header: bytes, payload: bytes = b"", *, prefix: bytes | None = 
 
 
 def beats_to_tlp(beats: Sequence[int]) -> tuple[bytes, bytes, dict[str, int]]:
-    """Join tlp_beat_t integers of one TLP into (header 12/16 B, payload, fields of the sop beat)."""
+    """Join tlp_beat_t integers of one TLP into (header, payload, fields of the sop beat)."""
     first = unpack(TLP_BEAT, beats[0])
     assert first["sop"] == 1, "TLP does not begin with sop"
     header = first["header"].to_bytes(16, "big")
@@ -118,7 +118,7 @@ def random_pauses(seed: int, probability: float) -> Iterator[bool]:
 
 
 class StreamDriver:
-    """Drives <name>_valid_i / <name> data, obeying <name>_ready_o. Signals change at falling edges."""
+    """Drives a stream, obeying its ready. Signals change at falling edges."""
 
     def __init__(self, clk: Any, valid: Any, ready: Any, data: Any | dict[str, Any],
                  pauses: Iterator[bool] | None = None) -> None:
@@ -169,7 +169,7 @@ class StreamDriver:
 
 
 class StreamMonitor:
-    """Samples a stream at rising edges and, if `ready` is given as an input, drives backpressure."""
+    """Samples a stream at rising edges and drives backpressure if it may."""
 
     def __init__(self, clk: Any, valid: Any, ready: Any, data: Any | dict[str, Any],
                  pauses: Iterator[bool] | None = None, drive_ready: bool = True,

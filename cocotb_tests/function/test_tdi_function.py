@@ -710,6 +710,7 @@ async def erasure_leaves_no_byte_of_the_owner(dut, cause: str) -> None:
     assert await b.bus.read(0x000C) & 0x10
     if cause != "rst_i":
         assert int(dut.tx_valid_o.value) == 1, "the offered beat stays offered"
+        assert int(dut.u_dma.pay1_q.value) == 0, "the beat behind it is erased at once"
     b.host.stall = 0.0
     await b.erased()
     cycles = (get_sim_time("ns") - begin) / 10

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bench_link against the host's link code: nothing lost, doubled or stuck, whatever the wire does."""
+"""bench_link against the host's link code: nothing lost, doubled or stuck on any wire."""
 
 from __future__ import annotations
 
@@ -9,14 +9,6 @@ import struct
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
-from teeio.wire.link import (
-    BenchLink,
-    ControlOp,
-    ControlReceived,
-    Synced,
-    TlpReceived,
-)
-from teeio.wire.tlp import TlpClass
 
 from cocotb_tests.env.runner import simulate
 from cocotb_tests.env.streams import (
@@ -29,6 +21,14 @@ from cocotb_tests.env.streams import (
     unpack,
     wire_to_bytes,
 )
+from teeio.wire.link import (
+    BenchLink,
+    ControlOp,
+    ControlReceived,
+    Synced,
+    TlpReceived,
+)
+from teeio.wire.tlp import TlpClass
 
 SOURCES = ["link/link_rx.sv", "link/link_tx.sv", "link/link_control.sv", "link/bench_link.sv"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-from teeio.wire.lspci import format_dump
 
 from cocotb_tests.tlp.cfg_bench import CfgBench
 from cocotb_tests.tlp.cfg_model import NUM_FUNCTIONS
+from teeio.wire.lspci import format_dump
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

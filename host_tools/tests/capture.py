@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from teeio.wire.doe import DoeObject, DoeType
 from teeio.wire.pcap import LINKTYPE_DOE, PcapFile
 from teeio.wire.reader import decode_whole

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from teeio.core.certificates import ChainPolicy, ChainStructure, VerifiedChain, verify_chain
 from teeio.core.key_schedule import ApplicationSecrets, HandshakeSecrets, KeySchedule
 from teeio.core.measurements import summary_input

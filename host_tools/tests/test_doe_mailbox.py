@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
+
 from teeio.core import tdisp
 from teeio.core.certificates import ChainPolicy
 from teeio.core.doe_mailbox import DoeMailbox, over_mailbox

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from hypothesis import given
 from hypothesis import strategies as st
+
 from teeio.core.key_schedule import KeySchedule, RecordKeys, bin_concat, hkdf_expand, hkdf_extract
 from teeio.core.secret import Secret
 from teeio.core.spdm_crypto import (

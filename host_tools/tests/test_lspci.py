@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from teeio.wire.lspci import format_dump
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+
 from teeio.core.measurements import compare, summary_input
 from teeio.errors import DecodeError
 from teeio.wire.reader import decode_whole

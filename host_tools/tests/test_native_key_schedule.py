@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
-from tests.capture import load
 
 from sim import native
+from tests.capture import load
 
 VERSIONS = pytest.mark.parametrize("version", [0x12, 0x13], ids=["1.2", "1.3"])
 

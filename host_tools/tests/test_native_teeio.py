@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
+from sim import native
 from teeio.core import ide_km, tdisp
 from teeio.core.certificates import ChainPolicy
 from teeio.core.drive import run
@@ -31,8 +33,6 @@ from teeio.wire.spdm_base import ErrorCode
 from teeio.wire.spdm_measurements import Measurements
 from teeio.wire.spdm_session import KeyUpdateOp
 from teeio.wire.tdisp import InterfaceId, TdispErrorCode, TdiState
-
-from sim import native
 
 CONFIGURATIONS = pytest.mark.parametrize(
     ("spdm", "secured"),

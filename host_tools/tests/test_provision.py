@@ -16,6 +16,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
 from teeio.core.certificates import ChainPolicy, load_root, verify_chain
 from teeio.core.drive import run
 from teeio.core.ops import DoeExchange, Op, OpResult

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
 from teeio.core import ide_km, tdisp
 from teeio.core.certificates import ChainPolicy
 from teeio.core.drive import run, run_async

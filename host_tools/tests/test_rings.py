@@ -7,6 +7,7 @@ import ast
 from pathlib import Path
 
 import pytest
+
 import teeio
 
 PACKAGE = Path(teeio.__file__).parent

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
 from teeio.errors import DecodeError, LocalError
 from teeio.wire import ide_km, tdisp
 from teeio.wire import spdm_connection as connection
