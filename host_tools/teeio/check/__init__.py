@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from cryptography import x509
+
 from teeio.check import packets, spdm
 from teeio.check.trace import ATTEST, DMA, RECOVER, Evidence
 from teeio.check.verdict import NotShown, Verdict, require
@@ -69,7 +71,7 @@ def judge(pcap: bytes, trace: str, root: bytes) -> list[Verdict]:
     def each(claim: Callable[[spdm.Connection], str]) -> str:
         return "; ".join(dict.fromkeys(claim(c) for c in connections()))
 
-    def leaf(c: spdm.Connection) -> spdm.x509.Certificate:
+    def leaf(c: spdm.Connection) -> x509.Certificate:
         return spdm.check_chain(c, root)[0]
 
     say("SPDM messages in order", lambda: each(spdm.check_order))

@@ -68,6 +68,12 @@ class Evidence:
         require(bool(found), f"register {offset:#x} of {function:#06x} was never read")
         return found[0].value
 
+    def _constant(self, function: int, offset: int) -> int:
+        value = self._read(function, offset)
+        require(all(x.value == value for x in self._reads(function, offset)),
+                f"register {offset:#x} of {function:#06x} changed")
+        return value
+
     def _extended(self, identity: int) -> int:
         at = 0x100
         for _ in range(64):
@@ -87,10 +93,10 @@ class Evidence:
 
     def identity(self) -> str:
         """The name that a certificate of this device must carry (PCIe Base 6.31.3)."""
-        ids, classes = self._read(self.first, 0), self._read(self.first, 8)
-        subsystem = self._read(self.first, 0x2C)
+        ids, classes = self._constant(self.first, 0), self._constant(self.first, 8)
+        subsystem = self._constant(self.first, 0x2C)
         at = self._extended(SERIAL)
-        serial = self._read(self.first, at + 8) << 32 | self._read(self.first, at + 4)
+        serial = self._constant(self.first, at + 8) << 32 | self._constant(self.first, at + 4)
         return (f"Vendor={ids & 0xFFFF:04x}:Device={ids >> 16:04x}:CC={classes >> 8:06x}"
                 f":REV={classes & 0xFF:02x}:SSVID={subsystem & 0xFFFF:04x}"
                 f":SSID={subsystem >> 16:04x}:{serial:016x}")
