@@ -18,6 +18,7 @@ from cocotb.handle import ArrayObject, HierarchyArrayObject, HierarchyObject, Va
 # no other content looks like it.
 WINDOW = 8
 STEP = 4
+BANKS = 4  # a row of work memory is 16 bytes, a word of it in each bank
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,14 @@ def _read(handle: Any) -> tuple[int, tuple[int, ...]]:
 
 
 def forms(secret: bytes) -> set[bytes]:
-    """A secret as its bytes may lie: as they are, backwards, words turned, words backwards."""
-    turned = b"".join(secret[i:i + 4][::-1] for i in range(0, len(secret), 4))
-    return {secret, secret[::-1], turned, turned[::-1]}
+    """A secret as its bytes may lie: as they are, or spread over four word-wide banks; each of
+    these backwards, with its words turned, with its words in reverse order."""
+    words = [secret[i:i + 4] for i in range(0, len(secret), 4)]
+    out = set()
+    for lie in (words, *(words[bank::BANKS] for bank in range(BANKS))):
+        plain, turned = b"".join(lie), b"".join(word[::-1] for word in lie)
+        out |= {plain, plain[::-1], turned, turned[::-1]}
+    return out
 
 
 def find(cells: Sequence[Cell], secrets: Mapping[str, bytes]) -> dict[str, list[str]]:
@@ -101,26 +107,31 @@ def find(cells: Sequence[Cell], secrets: Mapping[str, bytes]) -> dict[str, list[
 
     Args:
         cells: a dump.
-        secrets: name to bytes, at least 8 and a multiple of 4; no part may be all zero.
+        secrets: name to bytes, at least 8 and a multiple of 4; no eight of them all zero.
 
     Returns:
         Name to the paths that hold at least eight neighbouring bytes of it; names of secrets that
         are nowhere are missing.
+
+    Raises:
+        ValueError: a secret that cannot be looked for.
     """
-    windows: dict[str, set[bytes]] = {}
+    windows: dict[bytes, str] = {}
     for name, secret in secrets.items():
         if len(secret) < WINDOW or len(secret) % STEP:
             raise ValueError(f"{name}: {len(secret)} bytes")
-        windows[name] = {form[at:at + WINDOW] for form in forms(secret)
-                         for at in range(0, len(secret) - WINDOW + 1, STEP)}
-        if any(not any(window) for window in windows[name]):
-            raise ValueError(f"{name}: a part of it is all zero and would be found everywhere")
-    out: dict[str, list[str]] = {}
+        for form in forms(secret):
+            for at in range(0, len(form) - WINDOW + 1, STEP):
+                windows[form[at:at + WINDOW]] = name
+    if bytes(WINDOW) in windows:
+        raise ValueError(f"a part of {windows[bytes(WINDOW)]} is all zero")
+    out: dict[str, set[str]] = {}
     for cell in cells:
         if not any(cell.words):
             continue
-        images = list(cell.images())
-        for name, parts in windows.items():
-            if any(part in image for part in parts for image in images):
-                out.setdefault(name, []).append(cell.path)
-    return out
+        for image in cell.images():
+            for at in range(len(image) - WINDOW + 1):
+                name = windows.get(image[at:at + WINDOW])
+                if name is not None:
+                    out.setdefault(name, set()).add(cell.path)
+    return {name: sorted(paths) for name, paths in out.items()}

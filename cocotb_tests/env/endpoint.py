@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cocotb.triggers import First, Timer, ValueChange
+
 from teeio.board import Images
 from teeio.core.ops import Steps
 from teeio.core.port_steps import LinkSteps, control, pump
@@ -33,6 +34,9 @@ RING_TLPS = 64
 RESET_CYCLES = 8
 # A TLP that waits longer at the wire face than this is stuck: nothing inside holds one for 1 ms.
 STUCK_CYCLES = 48_000
+# TLPs of each class that the endpoint takes before it gives one back, as rtl/link grants them. It
+# drops what comes without credit.
+CREDITS = (8, 8, 8)
 COUNT_MASK = 0xFFFF_FFFF
 
 
@@ -50,6 +54,8 @@ class EndpointBench:
         self.got = [0, 0, 0]
         self._taken = 0
         self._toggle = 0
+        self._released = [0, 0, 0]
+        self._owed = [0, 0, 0]  # credits that a conventional reset took with it
 
     async def power_on(self) -> None:
         """Reset everything, counters included."""
@@ -57,21 +63,24 @@ class EndpointBench:
         for name in ("send_tlp_i", "send_dws_i", "send_toggle_i", "taken_count_i", "conv_rst_i"):
             getattr(dut, name).value = 0
         self._taken = self._toggle = 0
-        self.sent, self.got = [0, 0, 0], [0, 0, 0]
+        self.sent, self.got, self._owed = [0, 0, 0], [0, 0, 0], [0, 0, 0]
+        self._released = [0, 0, 0]
         dut.rst_i.value = 1
         await self.delay(RESET_CYCLES)
         dut.rst_i.value = 0
         await self.delay(RESET_CYCLES)
 
     async def send(self, tlp: bytes) -> None:
-        """Play one TLP to the device; returns when it has taken the last beat.
+        """Wait for a credit, play one TLP to the device; returns when it has taken the last beat.
 
         Raises:
-            TransportError: it does not take it.
+            TransportError: it gives no credit, or does not take the TLP.
         """
         dut = self.dut
         if len(tlp) > SEND_BYTES or len(tlp) % 4:
             raise TransportError(f"{len(tlp)} bytes do not fit the mailbox")
+        kind = classify(tlp)
+        await self._credit(kind)
         dut.send_tlp_i.value = int.from_bytes(tlp.ljust(SEND_BYTES, b"\0"), "big")
         dut.send_dws_i.value = len(tlp) // 4
         self._toggle ^= 1
@@ -79,7 +88,19 @@ class EndpointBench:
         await First(ValueChange(dut.sent_toggle_o), Timer(STUCK_CYCLES * CYCLE_NS, "ns"))
         if int(dut.sent_toggle_o.value) != self._toggle:
             raise TransportError("the endpoint does not take a TLP from the wire")
-        self.sent[classify(tlp)] += 1
+        self.sent[kind] += 1
+
+    async def _credit(self, kind: int) -> None:
+        end = self.cycles() + STUCK_CYCLES
+        while self.sent[kind] - self._owed[kind] - self._released[kind] >= CREDITS[kind]:
+            # Reading the counters costs more than a TLP: only when the last reading does not do.
+            self._released = self.counts()["released"]
+            if self.sent[kind] - self._owed[kind] - self._released[kind] < CREDITS[kind]:
+                return
+            if self.cycles() >= end:
+                raise TransportError(f"no credit of class {kind} comes back")
+            await First(ValueChange(self.dut.released_count_o),
+                        Timer(STUCK_CYCLES * CYCLE_NS, "ns"))
 
     async def receive(self, cycles: int) -> tuple[bytes, ...]:
         """All TLPs that came, waiting for one at most `cycles`."""
@@ -104,7 +125,8 @@ class EndpointBench:
         await self.delay(RESET_CYCLES)
         self.dut.conv_rst_i.value = 0
         await self.delay(RESET_CYCLES)
-        self._toggle = int(self.dut.send_toggle_i.value)
+        self._owed = [sent - released for sent, released
+                      in zip(self.sent, self.counts()["released"], strict=True)]
 
     async def delay(self, cycles: int) -> None:
         """Let clock cycles pass."""

@@ -12,9 +12,9 @@ import cocotb
 from cocotb.queue import Queue
 from cocotbext.pcie.core.port import SimPort
 from cocotbext.pcie.core.tlp import Tlp
-from teeio.wire.tlp import IDE_PREFIX
 
 from cocotb_tests.env.endpoint import EndpointBench
+from teeio.wire.tlp import IDE_PREFIX
 
 FOREVER_CYCLES = 1_000_000
 FIRST_MESSAGE, LAST_MESSAGE = 0x30, 0x37

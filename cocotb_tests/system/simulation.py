@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from teeio.board import Images
-
 from cocotb_tests.env.runner import simulate
 from sim import toolchain
+from teeio.board import Images
 
 HERE = "cocotb_tests/system"
 
