@@ -76,9 +76,13 @@ module tb_system
   end
 
   // ---- from the device --------------------------------------------------------------------------
+  /* verilator lint_off UNUSEDSIGNAL */
+  // The ring is read by Python; the oldest beat of a TLP of full length is shifted out of gather_q
+  // only in a TLP that is too long, and that is counted.
   logic [TlpBits-1:0] ring_q     [RingTlps];
   logic [7:0]         ring_dws_q [RingTlps];
   logic [TlpBits-1:0] gather_q;
+  /* verilator lint_on UNUSEDSIGNAL */
   logic [7:0]         gathered_q;
   logic               tx_valid, tx_ready;
   wire_beat_t         tx;
