@@ -314,7 +314,8 @@ class RootPort:
         lead = 0 if tlp.first_be == 0 else (tlp.first_be & -tlp.first_be).bit_length() - 1
         last = tlp.last_be if tlp.length_dw > 1 else tlp.first_be
         trail = 0 if last == 0 else 4 - last.bit_length()
-        left = max(total - lead - trail, 1)
+        # A read with no byte enabled (a flush) counts as one byte.
+        left = total - lead - trail if last or tlp.length_dw > 1 else 1
         out: list[bytes] = []
         at = 0
         while at < total:
