@@ -23,7 +23,7 @@ SOURCES = [
     "crypto/gcm_core.sv",
     "ide/ide_bank.sv", "ide/ide_crypt.sv", "ide/ide_rx_check.sv", "ide/ide_rx_counters.sv",
     "ide/ide_cpl_track.sv", "ide/ide_tx_select.sv", "ide/ide_rx.sv", "ide/ide_tx.sv",
-    "ide/ide_key_eraser.sv", "ide/ide_streams.sv",
+    "ide/ide_key_eraser.sv", "ide/ide_streams.sv", "ide/ide_streams_props.sv",
 ]
 WRAPPER = "cocotb_tests/ide/ide_bench.sv"
 

@@ -18,7 +18,7 @@ from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 from cocotb_tests.env import streams
 from cocotb_tests.env.runner import simulate
 
-SOURCES = ["tdisp/tdi_lock_check.sv", "tdisp/tdi_control.sv"]
+SOURCES = ["tdisp/tdi_lock_check.sv", "tdisp/tdi_control.sv", "tdisp/tdi_control_props.sv"]
 ENTROPY_TIMEOUT, DRAIN_TIMEOUT = 60, 80
 
 
