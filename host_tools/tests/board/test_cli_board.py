@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line against a board in the background: processes, sockets, exit codes, traces."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import teeio
+from teeio.board import Images, VirtualBoard
+from teeio.cli.main import app
+from teeio.core.ops import cfg_read, mem_read, mem_write
+from teeio.core.tsm import TsmPolicy
+from teeio.host import Host
+
+PACKAGE = Path(teeio.__file__).resolve().parents[1]
+REPOSITORY = os.environ.get("TEEIO_REPO", str(PACKAGE.parent))
+COMMANDS = ["demo", "check", "sim", "sim start", "sim stop", "sim list", "connect", "bind",
+            "start", "unbind", "disconnect", "info", "provision"]
+
+
+@dataclass
+class Shell:
+    """Runs `teeio` with a runtime folder of its own."""
+
+    runtime: Path
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "TEEIO_RUNTIME": str(self.runtime), "TEEIO_REPO": REPOSITORY,
+                "PYTHONPATH": str(PACKAGE)}
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        return subprocess.Popen([sys.executable, "-m", "teeio.cli.main", *args], text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                env=self.environment())
+
+    def __call__(self, *args: str, code: int = 0) -> str:
+        process = self.start(*args)
+        out, err = process.communicate(timeout=800)
+        assert process.returncode == code, f"{args}: exit {process.returncode}\n{out}\n{err}"
+        return out
+
+    def processes(self) -> list[int]:
+        """Boards and TSM processes that were started with this runtime folder."""
+        mark = f"TEEIO_RUNTIME={self.runtime}".encode()
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (path / "cmdline").read_bytes()
+                if mark in (path / "environ").read_bytes().split(b"\0") and (
+                        b"vboard" in command or b"teeio.daemon" in command):
+                    found.append(int(path.name))
+            except OSError:
+                continue
+        return found
+
+    def tsm(self) -> int:
+        """The TSM process."""
+        [pid] = [p for p in self.processes()
+                 if b"teeio.daemon" in Path(f"/proc/{p}/cmdline").read_bytes()]
+        return pid
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """A shell; whatever it started is ended with the test."""
+    runner = Shell(tmp_path / "run")
+    yield runner
+    for pid in runner.processes():
+        os.kill(pid, signal.SIGKILL)
+
+
+def error_of(text: str) -> str:
+    """The error of a --json answer."""
+    answer = json.loads(text)
+    assert answer["ok"] is False
+    return str(answer["error"])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    """--help answers without a board."""
+    result = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.stdout and len(result.stdout.splitlines()) > 5
+
+
+def test_verbs_on_a_board_in_the_background(shell: Shell, images: Images) -> None:
+    """start, connect, bind, start, info, unbind, disconnect, stop; then nothing is left."""
+    url = shell("sim", "start", "--seed", "5").strip()
+    assert url.startswith("socket://127.0.0.1:")
+    [row] = json.loads(shell("sim", "list", "--json"))
+    assert (row["url"], row["seeded"], row["connected"]) == (url, True, False)
+
+    assert "not connected" in error_of(shell("info", url, "--json", code=2))
+    assert "not connected" in error_of(shell("unbind", url, "--tdi", "0", "--json", code=2))
+
+    assert json.loads(shell("connect", url, "--seeded", "--json"))["connected"]
+    assert stat.S_IMODE(shell.runtime.stat().st_mode) == 0o700
+    names = sorted(p.name for p in shell.runtime.iterdir())
+    assert [n.split("-")[0] for n in names] == ["board", "tsm"]
+    [where] = shell.runtime.glob("tsm-*.sock")
+    assert stat.S_ISSOCK(where.stat().st_mode) and stat.S_IMODE(where.stat().st_mode) == 0o600
+    # The only regular file names the board and says nothing else.
+    [record] = shell.runtime.glob("board-*")
+    assert set(json.loads(record.read_text())) == {"url", "pid", "images", "seeded"}
+    assert b"KEY" not in record.read_bytes() and record.stat().st_size < 500
+
+    assert "already connected" in error_of(shell("connect", url, "--json", code=2))
+    assert "not bound" in error_of(shell("start", url, "--tdi", "1", "--json", code=2))
+    assert "no TDI 9" in error_of(shell("bind", url, "--tdi", "9", "--json", code=2))
+    shell("bind", url, "--tdi", "0", "--lock-msix")
+    shell("start", url, "--tdi", "0")
+
+    info = json.loads(shell("info", url, "--json"))
+    assert info["stream"] == {"id": 1, "state": "Secure"}
+    assert [t["state"] for t in info["tdis"]] == ["RUN", "CONFIG_UNLOCKED", "CONFIG_UNLOCKED"]
+    assert all(m["as_expected"] for m in info["measurements"]) and len(info["measurements"]) == 5
+    assert any("MSI-X table" in r["attributes"] for r in info["tdis"][0]["report"]["ranges"])
+    human = shell("info", url)
+    assert info["session"] in human and "RUN" in human and "Secure" in human
+
+    shell("unbind", url, "--tdi", "0")
+    shell("disconnect", url)
+    deadline = time.monotonic() + 10
+    while list(shell.runtime.glob("tsm-*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [p.name.split("-")[0] for p in shell.runtime.iterdir()] == ["board"]
+    assert shell("sim", "stop").strip() == f"stopped {url}"
+    assert shell.processes() == [] and list(shell.runtime.iterdir()) == []
+    shell("sim", "stop", url, code=2)
+    assert shell("connect", url, "--json", code=3)
+
+
+@pytest.mark.long
+def test_a_tsm_process_killed_in_mid_verb(shell: Shell) -> None:
+    """The client says so, and a new TSM process connects to the same board."""
+    url = shell("sim", "start", "--seed", "6").strip()
+    client = shell.start("connect", url, "--seeded")
+    assert client.stdout is not None
+    for line in client.stdout:
+        if "session:" in line:
+            break
+    os.kill(shell.tsm(), signal.SIGKILL)
+    client.communicate(timeout=60)
+    assert client.returncode == 3
+    shell("connect", url, "--seeded")
+    shell("bind", url, "--tdi", "0", "--start")
+
+    # Killed while a TDI runs: enumeration moves its BAR, so it is in ERROR until it is stopped.
+    os.kill(shell.tsm(), signal.SIGKILL)
+    shell("connect", url, "--seeded")
+    assert "unbind it first" in error_of(shell("bind", url, "--tdi", "0", "--json", code=1))
+    shell("unbind", url, "--tdi", "0")
+    shell("bind", url, "--tdi", "0", "--start")
+    shell("disconnect", url)
+    shell("sim", "stop", url)
+    assert shell.processes() == []
+
+
+def test_a_board_behind_a_pty(images: Images, policy: TsmPolicy) -> None:
+    """The same link over a terminal device, raw bytes and all."""
+    with VirtualBoard(images, seed=1, pty=True) as board:
+        assert board.url.startswith("/dev/pts/")
+        host = Host(board.url, policy)
+        try:
+            host.discover()
+            assert [f.number for f in host.tsm.functions] == [0, 1, 2, 3]
+            # Bytes that a terminal would eat or turn into others: 00 03 04 0a 0d 11 13 7e 7f.
+            scratch = host.tsm.functions[1].bar0 + 0x8000
+            data = bytes.fromhex("000304060a0d1113151a1b1c7d7e7fff")
+            host.run(mem_write(scratch, data, tee=False))
+            assert host.run(mem_read(scratch, 16, tee=False)) == data
+            assert host.run(cfg_read(host.tsm.functions[0].bdf, 0)) == 0x7EE0_1234
+        finally:
+            host.close()
