@@ -76,31 +76,35 @@ def simulate(
         *(["--timing"] if timing else []),
         *build_args,
     ]
-    digest = _digest([toplevel, repr(sorted(params.items())), repr(args)], files)
+    named = [Path(a) for a in build_args if a.endswith(".vlt")]
+    digest = _digest([toplevel, repr(sorted(params.items())), repr(args)], [*files, *named])
     build_dir = toolchain.BUILD / "cocotb" / f"{toplevel}-{digest}"
     build_dir.mkdir(parents=True, exist_ok=True)
     runner = get_runner("verilator")
     with (build_dir / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = build_dir / ".done"
-        runner.build(
-            sources=files,
-            hdl_toplevel=toplevel,
-            parameters=params,
-            build_args=args,
-            build_dir=build_dir,
-            always=not done.exists(),
-            waves=False,
-            timescale=("1ns", "1ps"),
-            log_file=str(build_dir / "build.log"),
-        )
-        done.touch()
+        if not done.exists():
+            runner.build(
+                sources=files,
+                hdl_toplevel=toplevel,
+                parameters=params,
+                build_args=args,
+                build_dir=build_dir,
+                always=True,
+                waves=False,
+                timescale=("1ns", "1ps"),
+                log_file=str(build_dir / "build.log"),
+            )
+            done.touch()
     name = test_module.rsplit(".", 1)[-1]
     run_dir = build_dir / f"run-{name}-{testcase or 'all'}-{os.getpid()}"
     shutil.rmtree(run_dir, ignore_errors=True)
     run_dir.mkdir()
     results = runner.test(
         hdl_toplevel=toplevel,
+        hdl_toplevel_lang="verilog",
+        parameters=params,
         test_module=test_module,
         testcase=testcase,
         build_dir=build_dir,
