@@ -24,6 +24,8 @@ from teeio.core.ops import cfg_read, mem_read, mem_write
 from teeio.core.tsm import TsmPolicy
 from teeio.host import Host
 
+pytestmark = pytest.mark.soak
+
 PACKAGE = Path(teeio.__file__).resolve().parents[1]
 REPOSITORY = os.environ.get("TEEIO_REPO", str(PACKAGE.parent))
 COMMANDS = ["demo", "check", "sim", "sim start", "sim stop", "sim list", "connect", "bind",
@@ -143,7 +145,7 @@ def test_verbs_on_a_board_in_the_background(shell: Shell, images: Images) -> Non
     assert shell("connect", url, "--json", code=3)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_tsm_process_killed_in_mid_verb(shell: Shell) -> None:
     """The client says so, and a new TSM process connects to the same board."""
     url = shell("sim", "start", "--seed", "6").strip()

@@ -188,7 +188,7 @@ def expect_state(host: Host, tdi: int, state: TdiState) -> None:
     assert host.run(host.tsm.tdi_state(tdi)) is state
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_locked_registers_and_untrusted_access(hosts: HostMaker) -> None:
     """One session: T=0 is kept out, a write to a locked register completes and ends in ERROR."""
     host = running(hosts, 0, 1)
@@ -239,7 +239,7 @@ def test_locked_registers_and_untrusted_access(hosts: HostMaker) -> None:
     still_answers(host)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_conventional_reset_in_run(hosts: HostMaker) -> None:
     """Session, stream, states and memory are gone; the same host starts over."""
     host = running(hosts, 0)
@@ -322,7 +322,7 @@ class Untrust(Tamper):
         return [tlp[:3] + bytes((tlp[3] & ~1,)) + tlp[4:]]
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.parametrize("attack", [Replay, Reorder, Drop, Retag, Redirect, Untrust])
 def test_an_attack_on_the_link_ends_the_stream(hosts: HostMaker, attack: type[Tamper]) -> None:
     """IDE Fail comes, the stream is Insecure, the TDI in ERROR and empty; a new session works."""
@@ -356,7 +356,7 @@ def test_an_attack_on_the_link_ends_the_stream(hosts: HostMaker, attack: type[Ta
     still_answers(host)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_another_key_at_the_root_port(hosts: HostMaker) -> None:
     """Stream Secure at both ends, keys differ in one bit: the first trusted TLP ends it."""
     host = discovered(hosts)
@@ -389,7 +389,7 @@ def replace_perform(dispatcher: Any, perform: Callable[[Op], Any]) -> Any:
     return Patched(dispatcher.port, dispatcher.mailbox, dispatcher.on_object)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 @pytest.mark.parametrize("how", ["replayed", "bit flipped", "cut", "other session"])
 def test_a_bad_record_ends_the_session(hosts: HostMaker, how: str) -> None:
     """The device refuses it, ends the session and takes the stream down; a new session works."""
@@ -437,7 +437,7 @@ def test_a_bad_record_ends_the_session(hosts: HostMaker, how: str) -> None:
     still_answers(again)
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_changed_firmware_is_named(images: Images, tmp_path: Path) -> None:
     """One byte of the firmware ROM differs: connect fails at block 2 and nowhere else."""
     lines = images.firmware.read_text().split()
@@ -468,7 +468,7 @@ def test_changed_firmware_is_named(images: Images, tmp_path: Path) -> None:
             host.close()
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_seeded_entropy_is_seen_by_attestation(hosts: HostMaker, images: Images) -> None:
     """A policy that expects real entropy does not trust a board that was given a seed."""
     host = discovered(hosts, policy_changes={"references": policy_for(images).references})
@@ -478,7 +478,7 @@ def test_seeded_entropy_is_seen_by_attestation(hosts: HostMaker, images: Images)
 
 
 # ---- wrong order ---------------------------------------------------------------------------------
-@pytest.mark.long
+@pytest.mark.soak
 def test_verbs_in_the_wrong_order(hosts: HostMaker) -> None:
     """Each is refused on the host before anything is sent, and the state stays usable."""
     host = hosts()
