@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """tdi_control: every state against every command and event, and what a LOCK must survive.
 
-The tables are typed from the TDISP rules (tdisp.md 5, 7, 7.1); nothing is read from the design.
+The tables are typed from the TDISP rules (PCIe Base 6.x, 11.2, 11.3); nothing is read from the
+design.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@
 //   leaves no trace on rx_*, and its bank is overwritten. SEC: IDE.VERIFY_FIRST
 //   One engine block per about 16 cycles. Ingress is stalled while both banks are occupied; the
 //   engine never waits for ingress or for rx_ready_i.
-//   Refusals, in this order (pcie: 6.33.4; at most one AER event per TLP):
+//   Refusals, in this order (PCIe Base 6.33.4; at most one AER event per TLP):
 //     malformed (reported by ingress)       silent drop, nothing booked
 //     IDE TLP with TD = 1                   AER Malformed
 //     no enabled block of Stream ID and TC  AER Misrouted IDE TLP, no state change
@@ -21,7 +21,7 @@
 //   falls while its TLP is in work, the TLP is dropped and the engine freed at once.
 //   AER events wait in a FIFO of four; while it is full further events are lost (the stream state
 //   is not). Output meta: ide, t_bit, block, stream_id; associate and tdi_idx are zero.
-//   RID association and TEE-Limited are not checked here (6.3: Stream ID alone).
+//   RID association and TEE-Limited are not checked here (docs/decisions/0109).
 module ide_rx
   import ide_pkg::*;
   import pcie_pkg::*;

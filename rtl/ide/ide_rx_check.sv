@@ -38,7 +38,7 @@ module ide_rx_check
   assign is_fail_message = is_message && message_code(header_i) == pcie_pkg::MSG_IDE_FAIL;
   assign is_sync_message = is_message && message_code(header_i) == pcie_pkg::MSG_IDE_SYNC;
 
-  // Enabled blocks only, selective before link (6.3: Stream ID and TC alone decide on receive).
+  // Enabled blocks only, selective before link (6.33.4: Stream ID and TC decide).
   always_comb begin
     matched      = 1'b0;
     match_block  = '0;

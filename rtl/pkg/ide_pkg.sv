@@ -97,19 +97,20 @@ package ide_pkg;
     RxFailMessage = 3'd6   // consume, status bit 31
   } rx_verdict_e;
 
-  // Q18: the sub-stream number stands in the top nibble of the 96-bit IV.
+  // The sub-stream number stands in the top nibble of the 96-bit IV (docs/decisions/0001).
   function automatic logic [95:0] make_iv(input logic [1:0] sub_stream, input logic [63:0] count);
     return {2'b00, sub_stream, 28'd0, count};
   endfunction
 
-  // Q17: the MAC is the leftmost 96 bits of the GCM tag, most significant byte first.
+  // The MAC is the leftmost 96 bits of the GCM tag, most significant byte first
+  // (docs/decisions/0001).
   function automatic logic [95:0] truncate_tag(input logic [127:0] tag);
     return tag[127:32];
   endfunction
 
-  // Q1: IDE Sync and IDE Fail, 4-DW messages without data. Selective streams: routed by ID,
-  // bytes 8-9 partner Requester ID, 10 = 0, 11 = Stream ID, 12-13 counter NPR, 14-15 counter CPL
-  // (Sync only). Link stream: local routing, bytes 8-9 zero.
+  // IDE Sync and IDE Fail, 4-DW messages without data (docs/decisions/0002). Selective streams:
+  // routed by ID, bytes 8-9 partner Requester ID, 10 = 0, 11 = Stream ID, 12-13 counter NPR, 14-15
+  // counter CPL (Sync only). Link stream: local routing, bytes 8-9 zero.
   function automatic logic [127:0] make_message(
     input logic [7:0] code, input logic is_link, input logic [15:0] requester_id,
     input logic [15:0] partner_id, input logic [7:0] stream_id,
@@ -136,9 +137,10 @@ package ide_pkg;
     return h[15:0];
   endfunction
 
-  // Q2/Q3: a transmitter sends IDE Sync when either of its counters would pass this value; the
+  // A transmitter sends IDE Sync when either of its counters would pass this value; the
   // Sync carries both counters and resets both; the receiver subtracts them and does not count
-  // the Sync itself. Receive counters are this wide; an overflow is IDE Check Failed.
+  // the Sync itself. Receive counters are this wide; an overflow is IDE Check Failed
+  // (docs/decisions/0002).
   localparam int unsigned SYNC_THRESHOLD   = 240;
   localparam int unsigned RX_COUNTER_WIDTH = 10;
 

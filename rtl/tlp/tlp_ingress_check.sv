@@ -67,7 +67,7 @@ module tlp_ingress_check
                       || (length_dw <= {4'd0, max_payload_dw_i}
                           && length_dw <= 11'(MAX_PAYLOAD_DW));
 
-  // Q7 of the IDE notes: no digest together with a MAC.
+  // No digest together with a MAC (docs/decisions/0109).
   assign digest_ok = !(ide_i && hdr_td(header_i));
 
   assign message_ok = !hdr_is_msg(header_i) || !route[3]

@@ -68,7 +68,7 @@ def fail_stream_id(message: Tlp) -> int:
 
 
 class IdeFault(Enum):
-    """Why a received IDE TLP was refused (rows of the error table)."""
+    """Why a received IDE TLP was refused (docs/decisions/0109)."""
 
     MISROUTED = "no enabled stream has this Stream ID"
     INSECURE = "the stream is enabled but not Secure"

@@ -32,7 +32,7 @@ from teeio.wire.tlp import CplStatus
 
 T = TypeVar("T")
 
-# 1 ms of device time: far above the longest answer of a config or memory request, far below the
+# 10 ms of device time: far above the longest answer of a config or memory request, far below the
 # 50 ms after which PCIe lets a requester give up.
 DEFAULT_TIMEOUT_CYCLES = 480_000
 MAX_IN_FLIGHT = 8

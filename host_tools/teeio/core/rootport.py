@@ -244,7 +244,7 @@ class RootPort:
             return
         ticket = pending.ticket
         if pending.stream_id != stream_id:
-            # Row 11 of the error table: a completion must come on the stream of its request.
+            # 6.33.8: a completion must come on the stream of its request.
             ticket.fault = "the completion did not come on the stream of its request"
             self.events.append(PortEvent(EventKind.UNEXPECTED, tlp.completer_id, ticket.fault))
         elif tlp.cpl_status != CplStatus.SC or tlp.poisoned:
