@@ -3,7 +3,9 @@
 //
 // Contract: docs/bench_link.md. TLPs are neither lost nor doubled; a class without credit does not
 // hold up the others; garbage and a host that vanishes in mid-frame leave nothing behind. This block
-// is reset at power-on only; it survives the conventional reset it performs for the host.
+// is reset at power-on only. It survives the conventional reset it performs for the host: frames and
+// sequence numbers go on, TLPs that wait for the endpoint are dropped, and the running totals are
+// those of an endpoint that holds no TLP.
 module bench_link
   import pcie_pkg::*;
   import link_pkg::*;
@@ -50,13 +52,16 @@ module bench_link
   peer_info_t   peer;
   logic [31:0]  sync_nonce, good_frames, bad_frames, sent_frames, retransmits;
   logic [7:0]   expected_seq;
-  logic [2:0][7:0] grant_q, peer_grant_q, consumed_q;
+  logic [2:0][7:0] grant_q, peer_grant_q, consumed_q, received_q, stored_q;
+  logic            accept, stored;
+  tlp_class_e      accept_class, stored_class;
   logic [2:0][7:0] credit;
 
   link_rx u_rx (
-    .clk_i, .rst_i,
+    .clk_i, .rst_i, .flush_i(conv_rst_o),
     .byte_valid_i, .byte_i,
     .wire_valid_o(rx_valid_o), .wire_ready_i(rx_ready_i), .wire_o(rx_o),
+    .accept_o(accept), .accept_class_o(accept_class),
     .ctl_valid_o(ctl_valid), .ctl_ready_i(ctl_ready), .ctl_o(ctl),
     .peer_valid_o(peer_valid), .peer_o(peer), .nak_received_o(nak_received),
     .sync_o(sync), .sync_nonce_o(sync_nonce),
@@ -65,8 +70,9 @@ module bench_link
   );
 
   link_tx #(.RetransmitCycles(RetransmitCycles)) u_tx (
-    .clk_i, .rst_i,
+    .clk_i, .rst_i, .flush_i(conv_rst_o),
     .wire_valid_i(tx_valid_i), .wire_ready_o(tx_ready_o), .wire_i(tx_i),
+    .stored_o(stored), .stored_class_o(stored_class),
     .ctl_valid_i(rsp_valid), .ctl_ready_o(rsp_ready), .ctl_i(rsp), .ctl_dws_i(rsp_dws),
     .peer_valid_i(peer_valid), .peer_ack_i(peer.ack), .nak_received_i(nak_received),
     .sync_i(sync), .sync_nonce_i(sync_nonce),
@@ -86,6 +92,8 @@ module bench_link
     .conv_rst_o, .idle_o(ctl_idle)
   );
 
+  localparam logic [2:0][7:0] SLOTS = {CplSlots[7:0], NonPostedSlots[7:0], PostedSlots[7:0]};
+
   // Credits are running totals modulo 256, so a repeated or lost frame cannot falsify them. Posted
   // keeps three in hand for messages that ide_tx inserts behind the arbiter.
   always_comb begin
@@ -102,14 +110,21 @@ module bench_link
       consumed_q[c] <= consumed_q[c] + {7'd0, consume_i[c]} - {7'd0, unconsume_i[c]} +
                        {7'd0, c == 0 && sync_consume_i};
     end
-    if (sync || conv_rst_o || rst_i) begin
-      grant_q[0] <= PostedSlots[7:0];
-      grant_q[1] <= NonPostedSlots[7:0];
-      grant_q[2] <= CplSlots[7:0];
+    for (int c = 0; c < 3; c++) begin
+      if (accept && accept_class == tlp_class_e'(c)) received_q[c] <= received_q[c] + 1'b1;
+      if (stored && stored_class == tlp_class_e'(c)) stored_q[c] <= stored_q[c] + 1'b1;
+      // A TLP that arrives in the last cycle of the reset waits for the endpoint: not counted yet.
+      if (conv_rst_o) begin
+        grant_q[c]    <= received_q[c] + SLOTS[c];
+        consumed_q[c] <= stored_q[c];
+      end
     end
     if (sync || rst_i) begin
+      grant_q      <= SLOTS;
       peer_grant_q <= rst_i ? '0 : peer.grant;
       consumed_q   <= '0;
+      received_q   <= '0;
+      stored_q     <= '0;
     end
   end
 

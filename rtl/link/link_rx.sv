@@ -4,7 +4,8 @@
 // Contract: one byte a clock, never back-pressured; a byte that cannot be kept makes its frame bad,
 // and the sender's go-back-N repeats it. A frame takes effect only after its CRC was checked and its
 // sequence number was the expected one, so garbage, truncation and repetition leave no trace. TLP
-// beats wait in a ring of RingBeats; the ring is written speculatively and rolled back.
+// beats wait in a ring of RingBeats; the ring is written speculatively and rolled back. While
+// flush_i is high what waits is dropped, half read TLPs included.
 module link_rx
   import pcie_pkg::*;
   import link_pkg::*;
@@ -14,6 +15,8 @@ module link_rx
   input  logic        clk_i,
   input  logic        rst_i,
 
+  input  logic        flush_i,
+
   input  logic        byte_valid_i,
   input  logic [7:0]  byte_i,
 
@@ -21,6 +24,8 @@ module link_rx
   output logic        wire_valid_o,
   input  logic        wire_ready_i,
   output wire_beat_t  wire_o,
+  output logic        accept_o,       // pulse: a TLP was taken into the ring
+  output tlp_class_e  accept_class_o,
 
   // Control request: payload bytes left-justified, taken in the cycle it is valid
   output logic        ctl_valid_o,
@@ -191,6 +196,8 @@ module link_rx
   assign expected_seq_o = expected_q;
   assign ctl_valid_o    = accept && is_ctl;
   assign ctl_o          = ring_wdata.data;
+  assign accept_o       = accept && is_tlp;
+  assign accept_class_o = tlp_class_e'(kind_q[1:0]);
 
   always_ff @(posedge clk_i) begin
     if (send_nak_o) nak_armed_q <= 1'b0;
@@ -218,6 +225,10 @@ module link_rx
     end
     if (load) out_valid_q <= 1'b1;
     else if (wire_ready_i) out_valid_q <= 1'b0;
+    if (flush_i) begin
+      rd_ptr_q    <= commit_ptr_q;
+      out_valid_q <= 1'b0;
+    end
     if (rst_i) begin
       rd_ptr_q    <= '0;
       out_valid_q <= 1'b0;

@@ -3,7 +3,8 @@
 //
 // Contract: frames stay in a ring until the peer acknowledged them; on a NAK, or RetransmitCycles
 // after the last progress, everything from the oldest unacknowledged frame is sent again. At most
-// Window frames wait. `idle_o` says that every frame has been sent once and nothing is owed.
+// Window frames wait. `idle_o` says that every frame has been sent once and nothing is owed. While
+// flush_i is high no TLP is taken, and one that was taken in part is forgotten.
 module link_tx
   import pcie_pkg::*;
   import link_pkg::*;
@@ -15,10 +16,14 @@ module link_tx
   input  logic        clk_i,
   input  logic        rst_i,
 
+  input  logic        flush_i,
+
   // TLPs of the endpoint
   input  logic        wire_valid_i,
   output logic        wire_ready_o,
   input  wire_beat_t  wire_i,
+  output logic        stored_o,       // pulse: a whole TLP was taken
+  output tlp_class_e  stored_class_o,
 
   // Control answer: up to 16 bytes, left-justified
   input  logic        ctl_valid_i,
@@ -73,11 +78,13 @@ module link_tx
 
   assign waiting      = head_q - tail_q;
   assign room         = waiting < IdxW'(Window);
-  assign wire_ready_o = in_tlp_q || (room && !ctl_valid_i);
+  assign wire_ready_o = !flush_i && (in_tlp_q || (room && !ctl_valid_i));
   assign ctl_ready_o  = !in_tlp_q && room;
   assign take_tlp     = wire_valid_i && wire_ready_o;
   assign take_ctl     = ctl_valid_i && ctl_ready_o;
   assign first_beat   = !in_tlp_q;
+  assign stored_o       = take_tlp && wire_i.last;
+  assign stored_class_o = first_beat ? first_class : tlp_class_e'(kind_q[1:0]);
   assign first_dw     = (wire_i.data[127:120] == PREFIX_IDE) ? wire_i.data[95:64]
                                                              : wire_i.data[127:96];
   assign first_class  = hdr_class({first_dw, 96'd0});
@@ -108,6 +115,10 @@ module link_tx
         start_q <= wr_ptr_q;
         kind_q  <= KIND_TLP | {6'd0, first_class};
       end
+    end
+    if (flush_i && in_tlp_q) begin
+      wr_ptr_q <= start_q;
+      in_tlp_q <= 1'b0;
     end
     if (rst_i) begin
       wr_ptr_q <= '0;
