@@ -4,31 +4,39 @@
 Keys live only in the memory of this process. The command line is its client: one JSON object a
 line, a request ``{"verb": ..., "args": {...}}`` answered by any number of ``{"progress": [step,
 detail]}`` and one ``{"result": ...}`` or ``{"error": text, "kind": class, "code": exit code}``.
+Verbs run one at a time: while one runs, all but `end` are refused. `end` ends the process at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
+import queue
+import re
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from teeio.board import runtime_dir
 from teeio.errors import LocalError, TransportError, TsmError
 from teeio.host import Host, policy_from_files
-from teeio.info import describe
+from teeio.info import describe, summary
 
 START_SECONDS = 30.0
+END_SECONDS = 5.0
 MAX_REQUEST = 1 << 16
-CLIENT_SECONDS = 600.0
+CLIENT_SECONDS = 600.0  # how long a client waits for the next line of a verb
+REQUEST_SECONDS = 5.0  # how long the server waits for a request, or for a client to take a line
 
 Progress = Callable[[str, str], None]
 
@@ -45,7 +53,91 @@ def socket_path(url: str) -> Path:
     return runtime_dir() / f"tsm-{hashlib.sha256(url.encode()).hexdigest()[:16]}.sock"
 
 
+@contextlib.contextmanager
+def _sockets_locked() -> Iterator[None]:
+    """Nobody else looks for, removes or makes a socket meanwhile."""
+    folder = os.open(runtime_dir(), os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
 # ---- server --------------------------------------------------------------------------------------
+def claim(url: str) -> socket.socket:
+    """A listening socket for this URL, in place of one that a dead process left behind.
+
+    Raises:
+        LocalError: another TSM process serves this URL.
+    """
+    path = socket_path(url)
+    with _sockets_locked():
+        if path.exists() and _answers(path):
+            raise LocalError(f"another TSM process serves {url}: `teeio info {url}` asks it")
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        old = os.umask(0o177)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(old)
+        listener.listen(8)
+    return listener
+
+
+class Client:
+    """One connection of the command line. What it does not take is lost, the verb goes on."""
+
+    def __init__(self, stream: socket.socket) -> None:
+        self._stream = stream
+        self._gone = False
+        stream.settimeout(REQUEST_SECONDS)
+
+    def request(self) -> tuple[str, dict[str, object]] | None:
+        """The verb and its arguments; None from a stranger, or if nothing sensible came."""
+        credentials = self._stream.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        if struct.unpack("3i", credentials)[1] != os.getuid():
+            return None
+        try:
+            line = _read_line(self._stream)
+            if not line:
+                return None
+            message = json.loads(line)
+            verb, args = message["verb"], message.get("args", {})
+            if isinstance(verb, str) and isinstance(args, dict):
+                return verb, args
+        except (ValueError, KeyError, TypeError, AttributeError, OSError):
+            pass
+        self.refuse("malformed request", LocalError)
+        return None
+
+    def send(self, message: dict[str, object]) -> None:
+        """Send one line, unless the client went away."""
+        if not self._gone:
+            try:
+                self._stream.sendall(json.dumps(message).encode() + b"\n")
+            except OSError:
+                self._gone = True
+
+    def refuse(self, text: str, kind: type[Exception], code: int = 2) -> None:
+        """Send an error."""
+        self.send({"error": text, "kind": kind.__name__, "code": code})
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._stream.close()
+
+
 class Server:
     """Serves verbs on one host until it is told to end or its session is over.
 
@@ -55,8 +147,17 @@ class Server:
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self.url = host.transport.url
         self.ended = False
-        self.progress: Progress = lambda step, detail: None
+        self.client: Client | None = None
+        self._running: str | None = None
+        self._lock = threading.Lock()
+        self._work: queue.Queue[tuple[Client, str, dict[str, object]]] = queue.Queue()
+
+    def progress(self, step: str, detail: str) -> None:
+        """Tell the client of the running verb."""
+        if self.client is not None:
+            self.client.send({"progress": [step, self._with_url(detail)]})
 
     def handle(self, verb: str, args: dict[str, object]) -> object:
         """Perform one verb and return its result as plain data."""
@@ -84,62 +185,86 @@ class Server:
             case "disconnect":
                 run(tsm.disconnect())
                 self.ended = True
+                return {"url": self.url, "connected": False}
             case "info":
-                pass
-            case "end":
-                self.ended = True
-                return {}
+                return describe(self.host)
             case _:
                 raise LocalError(f"unknown verb {verb!r}")
-        return describe(self.host)
+        return summary(self.host)
 
-    def serve(self, path: Path) -> None:
-        """Accept clients one after another; a client that goes away in mid-verb changes nothing."""
-        path.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            old = os.umask(0o177)
+    def serve(self, listener: socket.socket) -> None:
+        """Run verbs one after another; a client that goes away in mid-verb changes nothing."""
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+        while not self.ended:
+            client, verb, args = self._work.get()
+            self.client = client
             try:
-                listener.bind(str(path))
+                self._perform(client, verb, args)
             finally:
-                os.umask(old)
-            listener.listen(4)
-            print("ready", flush=True)
-            try:
-                while not self.ended:
-                    client, _ = listener.accept()
-                    with client:
-                        self._client(client)
-            finally:
-                path.unlink(missing_ok=True)
+                self.client = None
+                client.close()
 
-    def _client(self, client: socket.socket) -> None:
-        credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        if struct.unpack("3i", credentials)[1] != os.getuid():
-            return
-        client.settimeout(CLIENT_SECONDS)
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            stream, _ = listener.accept()
+            client = Client(stream)
+            request = client.request()
+            if request is None or not self._admit(client, *request):
+                client.close()
 
-        def send(message: dict[str, object]) -> None:
-            try:
-                client.sendall(json.dumps(message).encode() + b"\n")
-            except OSError:
-                pass  # the client is gone; the verb is finished all the same
+    def _admit(self, client: Client, verb: str, args: dict[str, object]) -> bool:
+        """Hand a verb to the main thread; False: it was answered here."""
+        if verb == "end":
+            client.send({"result": {}})
+            os.kill(os.getpid(), signal.SIGTERM)
+            return False
+        with self._lock:
+            if self._running is not None:
+                client.refuse(f"`teeio {self._running}` is running on {self.url}: wait for it, or"
+                              f" end it with `teeio disconnect --force {self.url}`", LocalError)
+                return False
+            self._running = verb
+        self._work.put((client, verb, args))
+        return True
 
+    def _perform(self, client: Client, verb: str, args: dict[str, object]) -> None:
         try:
-            line = _read_line(client)
-            if not line:
-                return
-            request = json.loads(line)
-            verb, args = request["verb"], request.get("args", {})
-        except (ValueError, KeyError, TypeError, OSError):
-            send({"error": "malformed request", "kind": "LocalError", "code": 2})
-            return
-        self.progress = lambda step, detail: send({"progress": [step, detail]})
-        try:
-            send({"result": self.handle(verb, args)})
+            result = self.handle(verb, args)
         except TsmError as error:
-            send({"error": str(error), "kind": type(error).__name__, "code": exit_code(error)})
-        finally:
-            self.progress = lambda step, detail: None
+            self._idle()
+            client.refuse(self._advice(error), type(error), exit_code(error))
+        except Exception as error:
+            # Nothing is known about the session now: end, so that its keys are gone.
+            self.ended = True
+            client.refuse(f"internal error, the TSM process ends: {error!r}; please report it",
+                          type(error), 1)
+            raise
+        else:
+            if self.ended:
+                self._retire()
+            self._idle()
+            client.send({"result": result})
+
+    def _idle(self) -> None:
+        with self._lock:
+            self._running = None
+
+    def _retire(self) -> None:
+        """Free name and link before the client hears of the end, so that it may connect again."""
+        with _sockets_locked():
+            socket_path(self.url).unlink(missing_ok=True)
+        self.host.close()
+
+    def _advice(self, error: TsmError) -> str:
+        text = self._with_url(str(error))
+        if self.host.tsm.is_dead and not isinstance(error, LocalError):
+            text += f"; the session is dead: run `teeio disconnect {self.url}`, then connect again"
+        elif self.host.transport.is_lost:
+            text += f"; run `teeio disconnect {self.url}`"
+        return " ".join(text.split())
+
+    def _with_url(self, text: str) -> str:
+        return re.sub(r"`teeio (connect|disconnect)`", rf"`teeio \1 {self.url}`", text)
 
 
 def _read_line(stream: socket.socket) -> bytes:
@@ -162,23 +287,31 @@ def main() -> int:
     parser.add_argument("--seeded", action="store_true")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command line
+    server: Server | None = None
+
+    def observe(step: str, detail: str) -> None:
+        if server is not None:
+            server.progress(step, detail)
+
+    path = None
     try:
         policy = policy_from_files(args.root, args.boot, args.firmware, seeded=args.seeded)
-        server: Server | None = None
-
-        def observe(step: str, detail: str) -> None:
-            if server is not None:
-                server.progress(step, detail)
-
+        listener = claim(args.url)
+        path = socket_path(args.url)
         host = Host(args.url, policy, observe=observe)
+        try:
+            server = Server(host)
+            print("ready", flush=True)
+            server.serve(listener)
+        finally:
+            host.close()
     except TsmError as error:
-        print(f"error {exit_code(error)} {error}", flush=True)
+        print(f"error {exit_code(error)} {' '.join(str(error).split())}", flush=True)
         return exit_code(error)
-    server = Server(host)
-    try:
-        server.serve(socket_path(args.url))
     finally:
-        host.close()
+        if path is not None and not (server is not None and server.ended):
+            path.unlink(missing_ok=True)
     return 0
 
 
@@ -198,15 +331,7 @@ class DaemonError(TsmError):
 def is_running(url: str) -> bool:
     """A TSM process serves this URL."""
     path = socket_path(url)
-    if not path.exists():
-        return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            path.unlink(missing_ok=True)
-            return False
-    return True
+    return path.exists() and _answers(path)
 
 
 def start(url: str, root: Path, boot: Path, firmware: Path, *, seeded: bool) -> None:
@@ -222,12 +347,17 @@ def start(url: str, root: Path, boot: Path, firmware: Path, *, seeded: bool) -> 
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, text=True, start_new_session=True)
     assert process.stdout is not None
-    line = process.stdout.readline().strip()
-    process.stdout.close()
+    try:
+        line = process.stdout.readline().strip()
+    except BaseException:
+        process.terminate()  # Ctrl-C: it has no client and would hold the link for nobody
+        raise
+    finally:
+        process.stdout.close()
     if line == "ready":
         return
     process.wait(START_SECONDS)
-    _, code, text = (line or "error 3 the TSM process ended at once").split(" ", 2)
+    _, code, text = (line or "error 3 the TSM process ended at once: try again").split(" ", 2)
     raise DaemonError(text, int(code))
 
 
@@ -257,16 +387,36 @@ def call(url: str, verb: str, args: dict[str, object], progress: Progress) -> di
         except (FileNotFoundError, ConnectionRefusedError):
             raise DaemonError(f"not connected to {url}: run `teeio connect {url}` first",
                               2) from None
-    raise DaemonError("the TSM process ended in the middle of the verb: reconnect", 3)
+        except TimeoutError:
+            raise DaemonError(f"no word from the TSM process for {CLIENT_SECONDS:.0f} s: end it"
+                              f" with `teeio disconnect --force {url}`", 3) from None
+        except (OSError, ValueError, AssertionError):
+            pass
+    raise DaemonError("the TSM process ended in the middle of the verb, its keys are gone: run"
+                      f" `teeio connect {url}` again", 3)
 
 
-def end(url: str) -> None:
-    """End the TSM process of a URL, if there is one; keys die with it."""
-    if is_running(url):
-        call(url, "end", {}, lambda step, detail: None)
-        deadline = time.monotonic() + 5
-        while socket_path(url).exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+def end(url: str) -> bool:
+    """End the TSM process of a URL, if there is one; keys die with it.
+
+    Returns:
+        There was one.
+
+    Raises:
+        DaemonError: it does not end.
+    """
+    path = socket_path(url)
+    with _sockets_locked():
+        if not (path.exists() and _answers(path)):
+            path.unlink(missing_ok=True)
+            return False
+    call(url, "end", {}, lambda step, detail: None)
+    deadline = time.monotonic() + END_SECONDS
+    while is_running(url):
+        if time.monotonic() > deadline:
+            raise DaemonError(f"the TSM process of {url} does not end: kill it", 3)
+        time.sleep(0.02)
+    return True
 
 
 if __name__ == "__main__":

@@ -27,14 +27,14 @@ class Dispatcher:
 
     Attributes:
         port: the root port.
-        mailbox: DOE mailbox of function 0, once discovery has found it.
+        mailbox: gives the DOE mailbox of function 0 as it is known now, None before discovery.
         on_object: called with (is_request, object bytes) for every data object.
         tamper: an attack on the link: given the bytes of a TLP to the device, what is sent instead
             (an empty list drops it). The frame CRC of the bench link is computed afterwards.
     """
 
     port: RootPort
-    mailbox: DoeMailbox | None = None
+    mailbox: Callable[[], DoeMailbox | None]
     on_object: Callable[[bool, bytes], None] | None = None
     tamper: Callable[[bytes], list[bytes]] | None = None
     objects: int = field(default=0)
@@ -74,12 +74,13 @@ class Dispatcher:
         """Perform one operation."""
         if not isinstance(op, DoeExchange):
             return (yield from perform(self.port, op))
-        if self.mailbox is None:
+        mailbox = self.mailbox()
+        if mailbox is None:
             raise LocalError("no DOE mailbox is known: discover the device first")
         self.objects += 1
         if self.on_object is not None:
             self.on_object(True, op.request)
-        answer = yield from self.steps(self.mailbox.exchange(op.request))
+        answer = yield from self.steps(mailbox.exchange(op.request))
         if self.on_object is not None:
             self.on_object(False, answer)
         return answer

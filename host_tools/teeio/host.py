@@ -94,14 +94,12 @@ class HostParts:
         self.memory = HostMemory()
         self.port = RootPort(self.memory)
         self.port.max_payload = 256
-        self.dispatcher = Dispatcher(self.port, on_object=on_object)
         self.tsm = Tsm(policy, rng, observe)
+        self.dispatcher = Dispatcher(self.port, lambda: self.tsm.mailbox, on_object=on_object)
 
     def program(self, steps: Steps[T]) -> LinkSteps[T]:
         """A program of operations as link effects, for a transport to run."""
-        value = yield from self.dispatcher.steps(steps)
-        self.dispatcher.mailbox = self.tsm.mailbox
-        return value
+        return (yield from self.dispatcher.steps(steps))
 
     def take_events(self) -> list[PortEvent]:
         """Events since the last call."""

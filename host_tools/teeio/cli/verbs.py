@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The five verbs as commands, and start underneath bind."""
+"""The five verbs as commands, and start underneath bind.
+
+Exit codes: 0 done; 1 the device failed or refused; 2 wrong use, nothing was sent; 3 device, board
+or TSM process out of reach; 130 interrupted. Errors and warnings go to standard error, one line
+each; with --json the answer is one object on standard output, `ok` says which kind.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +14,17 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from teeio import daemon
 from teeio.board import prepare_images
+from teeio.cli.show import show_info
 from teeio.errors import TsmError
 
 Url = Annotated[str, typer.Argument(help="board, e.g. socket://127.0.0.1:PORT or /dev/ttyUSB0")]
 Tdi = Annotated[int, typer.Option("--tdi", help="TDI number; TDI 0 is function 1")]
-Json = Annotated[bool, typer.Option("--json", help="print plain JSON")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+
+ERRORS = Console(stderr=True, highlight=False)
 
 
 def connect(
@@ -60,11 +67,19 @@ def disconnect(
         help="end the TSM process without asking the device; its keys die with it")] = False,
     as_json: Json = False,
 ) -> None:
-    """Unbind everything, stop the stream, end the session."""
-    if force:
-        daemon.end(url)
+    """Unbind everything, stop the stream, end the session; works with a dead session too."""
+    if not force:
+        _verb(url, "disconnect", {}, as_json)
         return
-    _verb(url, "disconnect", {}, as_json)
+    try:
+        ended = daemon.end(url)
+    except TsmError as error:
+        raise _fail("disconnect", error, as_json) from None
+    if as_json:
+        print(json.dumps({"ok": True, "verb": "disconnect", "url": url, "connected": False}))
+    else:
+        print("disconnect: TSM process ended, its keys are gone; the device was not asked"
+              if ended else f"disconnect: nothing was connected to {url}")
 
 
 def info(url: Url, as_json: Json = False) -> None:
@@ -77,7 +92,11 @@ def _verb(url: str, verb: str, args: dict[str, object], as_json: bool, *, show: 
     console = Console(stderr=as_json, highlight=False)
 
     def progress(step: str, detail: str) -> None:
-        console.print(f"  {step}: {detail}")
+        text = f"  {step}: {detail}"
+        if step == "warning":
+            ERRORS.print(text, style="yellow", markup=False, soft_wrap=True)
+        elif not show:
+            console.print(text, markup=False, soft_wrap=True)
 
     started = False
     try:
@@ -93,55 +112,34 @@ def _verb(url: str, verb: str, args: dict[str, object], as_json: bool, *, show: 
     except TsmError as error:
         if started:
             daemon.end(url)
-        code = error.code if isinstance(error, daemon.DaemonError) else daemon.exit_code(error)
-        if as_json:
-            print(json.dumps({"ok": False, "verb": verb, "error": str(error)}))
-        else:
-            console.print(f"[red]{verb}: {error}[/red]")
-        raise typer.Exit(code) from None
+        raise _fail(verb, error, as_json) from None
+    except KeyboardInterrupt:
+        _interrupted(url, verb, as_json)
+        raise typer.Exit(130) from None
     if as_json:
         print(json.dumps({"ok": True, "verb": verb, **result}))
     elif show:
-        _show(console, result)
+        show_info(console, result)
     else:
-        console.print(f"[green]{verb}: done[/green]")
+        console.print(f"{verb}: done", style="green")
 
 
-def _show(console: Console, info: dict[str, object]) -> None:
-    functions = Table("function", "id", "class", "BAR0", "size", "TEE-IO", title=str(info["url"]))
-    for f in _rows(info, "functions"):
-        functions.add_row(str(f["bdf"]), f"{f['vendor']}:{f['device']}", str(f["class"]),
-                          str(f["bar0"]), str(f["bar0_size"]), "yes" if f["tee_io"] else "no")
-    console.print(functions)
-    if not info.get("connected"):
-        console.print("not connected")
-        return
-    console.print(f"session {info['session']}, stream {_pairs(info['stream'])}")
-    for c in _rows(info, "certificates"):
-        console.print(f"{c['role']}: {c['subject']}\n  issuer {c['issuer']}\n"
-                      f"  valid {c['not_before']} to {c['not_after']}\n  SHA-384 {c['sha384']}")
-        if "pcie_name" in c:
-            console.print(f"  slot {c['slot']}, {c['dmtf_name']}, {c['pcie_name']}")
-    measurements = Table("block", "type", "value", "as expected", title="measurements")
-    for m in _rows(info, "measurements"):
-        measurements.add_row(str(m["index"]), f"{m['type']}{' raw' if m['raw'] else ''}",
-                             str(m["value"]), "yes" if m["as_expected"] else "NO")
-    console.print(measurements)
-    for tdi in _rows(info, "tdis"):
-        console.print(f"TDI {tdi['tdi']} ({tdi['bdf']}): {tdi['state']}")
-        report = tdi.get("report")
-        if isinstance(report, dict):
-            for r in report["ranges"]:
-                console.print(f"  BAR {r['bar']} page {r['first_page']} x {r['pages']}:"
-                              f" {', '.join(r['attributes'])}")
+def _fail(verb: str, error: TsmError, as_json: bool) -> typer.Exit:
+    """Say on one line what went wrong; the exit code to end with."""
+    text = " ".join(str(error).split())
+    if as_json:
+        print(json.dumps({"ok": False, "verb": verb, "error": text}))
+    else:
+        ERRORS.print(f"{verb}: {text}", style="red", markup=False, soft_wrap=True)
+    return typer.Exit(error.code if isinstance(error, daemon.DaemonError)
+                      else daemon.exit_code(error))
 
 
-def _rows(info: dict[str, object], key: str) -> list[dict[str, object]]:
-    rows = info.get(key, [])
-    assert isinstance(rows, list)
-    return rows
-
-
-def _pairs(value: object) -> str:
-    assert isinstance(value, dict)
-    return ", ".join(f"{k} {v}" for k, v in value.items())
+def _interrupted(url: str, verb: str, as_json: bool) -> None:
+    text = (f"interrupted; the TSM process goes on with it: see `teeio info {url}`, or end it with"
+            f" `teeio disconnect --force {url}`" if daemon.is_running(url)
+            else "interrupted before anything was sent to the device")
+    if as_json:
+        print(json.dumps({"ok": False, "verb": verb, "error": text}))
+    else:
+        ERRORS.print(f"{verb}: {text}", style="red", markup=False, soft_wrap=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -165,18 +165,28 @@ class VerifiedChain:
 
     Attributes:
         structure: the slot structure, byte for byte.
+        path: every certificate, trusted root first, leaf last.
         leaf_key: the key that signs for the device.
         dmtf_name: "manufacturer:product:serial" of the .274.1 name, or None.
         pcie_name: text of the 2.23.147 name, or None.
     """
 
     structure: bytes
-    root: x509.Certificate
-    leaf: x509.Certificate
+    path: tuple[x509.Certificate, ...] = field(repr=False)
     leaf_key: PublicKey
     dmtf_name: str | None
     pcie_name: str | None
     has_hardware_identity: bool
+
+    @property
+    def root(self) -> x509.Certificate:
+        """The trusted root that the path starts at."""
+        return self.path[0]
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        """The device's certificate."""
+        return self.path[-1]
 
 
 def load_root(pem_or_der: bytes) -> bytes:
@@ -238,8 +248,7 @@ def verify_chain(structure: bytes, hash_name: str, policy: ChainPolicy) -> Verif
         raise _leaf_error("the leaf key is neither EC nor RSA", leaf)
     return VerifiedChain(
         structure=structure,
-        root=root,
-        leaf=leaf,
+        path=tuple(path),
         leaf_key=key,
         dmtf_name=dmtf_name,
         pcie_name=pcie_name,

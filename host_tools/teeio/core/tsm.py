@@ -26,6 +26,7 @@ from teeio.core.enumerate import (
 from teeio.core.measurements import References
 from teeio.core.ops import PortKey, PortSecure, PortStream, Steps, cfg_read, cfg_write
 from teeio.core.secret import Secret
+from teeio.core.spdm_context import SpdmPhase
 from teeio.core.spdm_crypto import Rng
 from teeio.core.spdm_flow import Attestation, Session
 from teeio.core.spdm_requester import RequesterConfig
@@ -166,7 +167,8 @@ class Tsm:
             PeerError: the device failed a check; nothing of it is trusted afterwards.
         """
         if self.session is not None:
-            raise LocalError("already connected: disconnect first")
+            self._session()  # says so if it is dead
+            raise LocalError("already connected: run `teeio disconnect` first")
         if not self.functions:
             raise LocalError("discover the device first")
         try:
@@ -353,15 +355,36 @@ class Tsm:
         self._observe("start", f"TDI {tdi} RUN")
 
     def unbind(self, tdi: int) -> Steps[None]:
-        """STOP_INTERFACE: whatever state, to CONFIG_UNLOCKED; work memory is erased by hardware."""
-        session = self._session()
+        """STOP_INTERFACE: whatever state, to CONFIG_UNLOCKED; work memory is erased by hardware.
+
+        With a dead session nothing can be asked of the device. The stream is disabled instead,
+        which sends every TDI on it to ERROR and erases it, and the TDI is forgotten here.
+
+        Raises:
+            LocalError: not connected, or there is no such TDI.
+            PeerError: the device did not stop the TDI, in a session that lives on.
+            TransportError: the stream could not be disabled after the session had died.
+        """
         interface = InterfaceId(function_id=self.tdi_function(tdi).bdf)
-        yield from tdisp.stop(session, interface)
-        yield from self._expect_state(interface, TdiState.CONFIG_UNLOCKED)
+        if self.session is None:
+            self._session()
+        if not self.is_dead:
+            try:
+                yield from tdisp.stop(self._session(), interface)
+                yield from self._expect_state(interface, TdiState.CONFIG_UNLOCKED)
+            except TsmError as error:
+                if not self.is_dead:
+                    raise
+                self._observe("warning", f"the session died: {error}")
+        if self.is_dead:
+            yield from self._drop_stream()
+            self._observe("warning", f"TDI {tdi} could not be stopped in a dead session; its stream"
+                          " was disabled. Run `teeio disconnect`, connect again, then unbind it")
         bound = self.tdis.pop(tdi, None)
         if bound is not None and bound.nonce is not None:
             bound.nonce.wipe()
-        self._observe("unbind", f"TDI {tdi} CONFIG_UNLOCKED")
+        if not self.is_dead:
+            self._observe("unbind", f"TDI {tdi} CONFIG_UNLOCKED")
 
     def tdi_state(self, tdi: int) -> Steps[TdiState]:
         """GET_DEVICE_INTERFACE_STATE of a TDI."""
@@ -370,22 +393,40 @@ class Tsm:
 
     # ---- disconnect ------------------------------------------------------------------------------
     def disconnect(self) -> Steps[None]:
-        """Unbind every TDI, stop and disable the stream at both ends, end the session."""
-        session = self._session()
-        for tdi in list(self.tdis):
-            yield from self.unbind(tdi)
-        if self.block is not None:
-            yield from ide_km.stop_stream(session, self.policy.stream_id, 0)
-            yield from self._drop_stream()
-        yield from session.end()
+        """Unbind every TDI, stop and disable the stream at both ends, end the session.
+
+        Afterwards nothing is left on the host, whatever the device does: if the session is dead,
+        or dies on the way, a warning says so and the stream is disabled without asking.
+
+        Raises:
+            LocalError: not connected.
+        """
+        if self.session is None:
+            self._session()
+        if self.is_dead:
+            self._observe("warning", "the session is dead: only the host's side is taken down")
+            yield from self._close_quietly()
+            return
+        try:
+            for tdi in list(self.tdis):
+                yield from self.unbind(tdi)
+            session = self._session()
+            if self.block is not None:
+                yield from ide_km.stop_stream(session, self.policy.stream_id, 0)
+                yield from self._drop_stream()
+            yield from session.end()
+        except TsmError as error:
+            self._observe("warning", f"the device did not follow: {error}")
+            yield from self._close_quietly()
+            return
         self._forget()
         self._observe("disconnect", "stream disabled, session ended")
 
     def _drop_stream(self) -> Steps[None]:
+        # The host's end first: it cannot fail, and keys are gone whatever the device does.
+        yield PortStream(self.policy.stream_id, self.functions[0].bdf, False)
         if self.block is not None:
             yield from cfg_write(self.functions[0].bdf, self.block.control, 0)
-            self.block = None
-        yield PortStream(self.policy.stream_id, self.functions[0].bdf, False)
 
     def _close_quietly(self) -> Steps[None]:
         """After a failure: take down what was set up, whatever still answers."""
@@ -393,14 +434,14 @@ class Tsm:
             yield from self._stop_quietly(interface)
         try:
             yield from self._drop_stream()
-            if self.session is not None:
+            if self.session is not None and not self.is_dead:
                 yield from self.session.end()
-        except TsmError:
-            pass
+        except TsmError as error:
+            self._observe("warning", f"{error}; reset the device before using it")
         self._forget()
 
     def _stop_quietly(self, interface: InterfaceId) -> Steps[None]:
-        if self.session is None:
+        if self.session is None or self.is_dead:
             return
         try:
             yield from tdisp.stop(self.session, interface)
@@ -422,9 +463,17 @@ class Tsm:
             raise PeerError(f"the TDI is in {state.name}, not {expected.name}",
                             clause="PCIe Base 11.2")
 
+    @property
+    def is_dead(self) -> bool:
+        """There is a session, but it can carry nothing any more; `disconnect` clears it away."""
+        return self.session is not None and self.session.spdm.phase in (
+            SpdmPhase.DEAD, SpdmPhase.CLOSED)
+
     def _session(self) -> Session:
         if self.session is None:
             raise LocalError("not connected: run `teeio connect` first")
+        if self.is_dead:
+            raise LocalError("the session is dead: run `teeio disconnect`, then connect again")
         return self.session
 
     def _bound(self, tdi: int) -> BoundTdi:

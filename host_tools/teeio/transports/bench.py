@@ -62,6 +62,8 @@ class BenchTransport:
         watchdog: float = WATCHDOG_SECONDS,
     ) -> None:
         self.url = url
+        self.is_lost = False
+        """The port failed; only a new transport can reach the board again."""
         self._tap = tap
         self._tlp_tap = tlp_tap
         self._watchdog = watchdog
@@ -156,7 +158,8 @@ class BenchTransport:
                 last_progress = last_retry = now
             elif now - last_progress > self._watchdog:
                 raise TransportError(f"{self.url}: {what} within {self._watchdog:.0f} s;"
-                                     " is the board powered and the baud rate right?")
+                                     " is the board powered, is the baud rate right, does"
+                                     " another program hold the link?")
             elif now - last_retry > RETRY_SECONDS and self._link.busy | (not self._link.synced):
                 last_retry = now
                 self._link.on_timeout()
@@ -171,8 +174,12 @@ class BenchTransport:
         try:
             self._port.write(out)
         except (OSError, serial.SerialException) as error:
-            raise TransportError(f"{self.url}: write failed: {error}; is the board still there?"
-                                 ) from error
+            raise self._lost("write", error) from error
+
+    def _lost(self, what: str, error: Exception) -> TransportError:
+        self.is_lost = True
+        return TransportError(f"{self.url}: the link was lost ({what}: {error});"
+                              " is the board still there?")
 
     def _poll(self, timeout: float) -> bool:
         """Read what is there, waiting at most `timeout` seconds; True if anything came."""
@@ -182,8 +189,7 @@ class BenchTransport:
             if data:
                 data += _read_available(self._port)
         except (OSError, serial.SerialException) as error:
-            raise TransportError(f"{self.url}: read failed: {error}; is the board still there?"
-                                 ) from error
+            raise self._lost("read", error) from error
         if not data:
             return False
         if self._tap is not None:
@@ -214,7 +220,8 @@ def _open(url: str) -> serial.Serial:
     try:
         port = serial.serial_for_url(target, baudrate=baud, timeout=0.05, write_timeout=10)
     except (OSError, ValueError, serial.SerialException) as error:
-        raise TransportError(f"{url}: cannot open: {error}") from error
+        raise TransportError(f"{url}: cannot open ({error}); does the board run there?"
+                             ) from error
     raw = getattr(port, "_socket", None)
     if raw is not None:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -58,7 +58,7 @@ def impatient(hosts: HostMaker) -> Host:
     """As `discovered`, for objects that get no answer: does not wait a second for it."""
     host = discovered(hosts)
     assert host.tsm.mailbox is not None
-    host.tsm.mailbox = host.dispatcher.mailbox = replace(
+    host.tsm.mailbox = replace(
         host.tsm.mailbox, deadline_cycles=SHORT_DEADLINE)
     return host
 
@@ -415,11 +415,11 @@ def test_a_bad_record_ends_the_session(hosts: HostMaker, how: str) -> None:
     if how == "other session":
         patient = host.tsm.mailbox
         assert patient is not None
-        host.tsm.mailbox = host.dispatcher.mailbox = replace(
+        host.tsm.mailbox = replace(
             patient, deadline_cycles=SHORT_DEADLINE)
         with pytest.raises(TransportError):
             host.run(doe_exchange(record))
-        host.tsm.mailbox = host.dispatcher.mailbox = patient
+        host.tsm.mailbox = patient
         # It names no session, so it cannot hurt one.
         expect_state(host, 0, TdiState.RUN)
     else:
