@@ -257,11 +257,13 @@ class Server:
 
     def _advice(self, error: TsmError) -> str:
         text = self._with_url(str(error))
-        if self.host.tsm.is_dead and not isinstance(error, LocalError):
+        if isinstance(error, LocalError):
+            return text  # says itself what to do
+        if self.host.transport.is_lost:
+            text += f"; then run `teeio disconnect {self.url}` and connect again"
+        elif self.host.tsm.is_dead:
             text += f"; the session is dead: run `teeio disconnect {self.url}`, then connect again"
-        elif self.host.transport.is_lost:
-            text += f"; run `teeio disconnect {self.url}`"
-        return " ".join(text.split())
+        return text
 
     def _with_url(self, text: str) -> str:
         return re.sub(r"`teeio (connect|disconnect)`", rf"`teeio \1 {self.url}`", text)

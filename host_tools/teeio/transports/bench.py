@@ -174,12 +174,11 @@ class BenchTransport:
         try:
             self._port.write(out)
         except (OSError, serial.SerialException) as error:
-            raise self._lost("write", error) from error
+            raise self._lost(error) from error
 
-    def _lost(self, what: str, error: Exception) -> TransportError:
+    def _lost(self, error: Exception) -> TransportError:
         self.is_lost = True
-        return TransportError(f"{self.url}: the link was lost ({what}: {error});"
-                              " is the board still there?")
+        return TransportError(f"{self.url}: the link was lost ({error}): check the board")
 
     def _poll(self, timeout: float) -> bool:
         """Read what is there, waiting at most `timeout` seconds; True if anything came."""
@@ -189,7 +188,7 @@ class BenchTransport:
             if data:
                 data += _read_available(self._port)
         except (OSError, serial.SerialException) as error:
-            raise self._lost("read", error) from error
+            raise self._lost(error) from error
         if not data:
             return False
         if self._tap is not None:
@@ -220,7 +219,7 @@ def _open(url: str) -> serial.Serial:
     try:
         port = serial.serial_for_url(target, baudrate=baud, timeout=0.05, write_timeout=10)
     except (OSError, ValueError, serial.SerialException) as error:
-        raise TransportError(f"{url}: cannot open ({error}); does the board run there?"
+        raise TransportError(f"{url}: cannot open ({error}): check that the board runs"
                              ) from error
     raw = getattr(port, "_socket", None)
     if raw is not None:
