@@ -9,14 +9,13 @@ PYTEST := $(BIN)/python -m pytest
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools lint test test-long soak demo firmware provision vboard synth clean
+.PHONY: help setup tools lint test test-long demo firmware provision vboard synth clean
 
 help:
 	@echo "make setup      virtual environment and pip packages"
 	@echo "make demo       attest, key, lock, use and attack the endpoint on the virtual board"
 	@echo "make test       the gate of every merge: lint, unit, firmware, one system run"
-	@echo "make test-long  full vectors and error rows"
-	@echo "make soak       faults, verbs and lives of a session on simulated boards; slow, in no gate yet"
+	@echo "make test-long  full vectors, error rows, faults and lives of a session on simulated boards"
 	@echo "make lint       Verilator -Wall per module, ruff, mypy"
 	@echo "make synth      the whole endpoint through read_slang and synth_ecp5, cells per block"
 	@echo "make firmware   boot ROM and firmware images"
@@ -51,13 +50,10 @@ demo: $(STAMP)
 	$(BIN)/teeio demo
 
 test: $(STAMP)
-	$(PYTEST) -m "not long and not soak" -n $(JOBS) --dist loadfile -q
+	$(PYTEST) -m "not long" -n $(JOBS) --dist loadfile -q
 
 test-long: $(STAMP)
 	$(PYTEST) -m long -n $(JOBS) --dist loadfile -q
-
-soak: $(STAMP)
-	$(PYTEST) -m soak -q
 
 synth: $(STAMP)
 	$(BIN)/python -m sim.synth

@@ -44,7 +44,7 @@ def test_main_job() -> None:
     simulate_system(__name__, prepare_images(), test_filter="gate_")
 
 
-@pytest.mark.soak
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["second_life", "reset_in_run", "end_of_session_in_run"])
 def test_long(name: str) -> None:
     """Each connects anew, which costs most of its time."""
