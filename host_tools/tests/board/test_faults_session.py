@@ -154,6 +154,7 @@ def test_every_ide_register_of_a_bound_stream_is_locked(hosts: HostMaker) -> Non
         for tdi in (0, 1):
             expect_state(host, tdi, TdiState.ERROR)
             run(tsm.unbind(tdi))
+        run(tsm._drop_stream())
         run(tsm._key_stream())
     run(tsm.disconnect())
     still_answers(host)
