@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """TSM process: owns the session of one board behind a private Unix socket.
 
-Keys live only in the memory of this process. The command line is its client: one JSON object a
-line, a request ``{"verb": ..., "args": {...}}`` answered by any number of ``{"progress": [step,
-detail]}`` and one ``{"result": ...}`` or ``{"error": text, "kind": class, "code": exit code}``.
-Verbs run one at a time: while one runs, all but `end` are refused. `end` ends the process at once.
+Keys live only in the memory of this process. The command line is its client (`client.py`): one
+JSON object a line, a request ``{"verb": ..., "args": {...}}`` answered by any number of
+``{"progress": [step, detail]}`` and one ``{"result": ...}`` or ``{"error": text, "kind": class,
+"code": exit code}``. Verbs run one at a time: while one runs, all but `end` are refused. `end`
+ends the process at once.
 """
 
 from __future__ import annotations
@@ -20,11 +21,9 @@ import re
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from teeio.board import runtime_dir
@@ -32,13 +31,8 @@ from teeio.errors import LocalError, TransportError, TsmError
 from teeio.host import Host, policy_from_files
 from teeio.info import describe, summary
 
-START_SECONDS = 30.0
-END_SECONDS = 5.0
 MAX_REQUEST = 1 << 16
-CLIENT_SECONDS = 600.0  # how long a client waits for the next line of a verb
 REQUEST_SECONDS = 5.0  # how long the server waits for a request, or for a client to take a line
-
-Progress = Callable[[str, str], None]
 
 
 def exit_code(error: TsmError) -> int:
@@ -54,7 +48,7 @@ def socket_path(url: str) -> Path:
 
 
 @contextlib.contextmanager
-def _sockets_locked() -> Iterator[None]:
+def sockets_locked() -> Iterator[None]:
     """Nobody else looks for, removes or makes a socket meanwhile."""
     folder = os.open(runtime_dir(), os.O_RDONLY)
     try:
@@ -64,7 +58,8 @@ def _sockets_locked() -> Iterator[None]:
         os.close(folder)
 
 
-def _answers(path: Path) -> bool:
+def answers(path: Path) -> bool:
+    """Somebody serves this socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(str(path))
@@ -81,8 +76,8 @@ def claim(url: str) -> socket.socket:
         LocalError: another TSM process serves this URL.
     """
     path = socket_path(url)
-    with _sockets_locked():
-        if path.exists() and _answers(path):
+    with sockets_locked():
+        if path.exists() and answers(path):
             raise LocalError(f"another TSM process serves {url}: `teeio info {url}` asks it")
         path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -251,7 +246,7 @@ class Server:
 
     def _retire(self) -> None:
         """Free name and link before the client hears of the end, so that it may connect again."""
-        with _sockets_locked():
+        with sockets_locked():
             socket_path(self.url).unlink(missing_ok=True)
         self.host.close()
 
@@ -315,110 +310,6 @@ def main() -> int:
         if path is not None and not (server is not None and server.ended):
             path.unlink(missing_ok=True)
     return 0
-
-
-# ---- client --------------------------------------------------------------------------------------
-class DaemonError(TsmError):
-    """The TSM process answered with an error.
-
-    Attributes:
-        code: exit code for the command line.
-    """
-
-    def __init__(self, text: str, code: int) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-def is_running(url: str) -> bool:
-    """A TSM process serves this URL."""
-    path = socket_path(url)
-    return path.exists() and _answers(path)
-
-
-def start(url: str, root: Path, boot: Path, firmware: Path, *, seeded: bool) -> None:
-    """Start the TSM process for a URL and wait until it serves.
-
-    Raises:
-        DaemonError: it could not open the board.
-    """
-    command = [sys.executable, "-m", "teeio.daemon", url, "--root", str(root), "--boot",
-               str(boot), "--firmware", str(firmware)]
-    if seeded:
-        command.append("--seeded")
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL, text=True, start_new_session=True)
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline().strip()
-    except BaseException:
-        process.terminate()  # Ctrl-C: it has no client and would hold the link for nobody
-        raise
-    finally:
-        process.stdout.close()
-    if line == "ready":
-        return
-    process.wait(START_SECONDS)
-    _, code, text = (line or "error 3 the TSM process ended at once: try again").split(" ", 2)
-    raise DaemonError(text, int(code))
-
-
-def call(url: str, verb: str, args: dict[str, object], progress: Progress) -> dict[str, object]:
-    """Send one verb to the TSM process of a URL and return its result.
-
-    Raises:
-        DaemonError: it refused, failed, or is not running.
-    """
-    path = socket_path(url)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
-        stream.settimeout(CLIENT_SECONDS)
-        try:
-            stream.connect(str(path))
-            stream.sendall(json.dumps({"verb": verb, "args": args}).encode() + b"\n")
-            with stream.makefile("r") as lines:
-                for line in lines:
-                    message = json.loads(line)
-                    if "progress" in message:
-                        progress(*message["progress"])
-                    elif "error" in message:
-                        raise DaemonError(message["error"], message["code"])
-                    else:
-                        result = message["result"]
-                        assert isinstance(result, dict)
-                        return result
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise DaemonError(f"not connected to {url}: run `teeio connect {url}` first",
-                              2) from None
-        except TimeoutError:
-            raise DaemonError(f"no word from the TSM process for {CLIENT_SECONDS:.0f} s: end it"
-                              f" with `teeio disconnect --force {url}`", 3) from None
-        except (OSError, ValueError, AssertionError):
-            pass
-    raise DaemonError("the TSM process ended in the middle of the verb, its keys are gone: run"
-                      f" `teeio connect {url}` again", 3)
-
-
-def end(url: str) -> bool:
-    """End the TSM process of a URL, if there is one; keys die with it.
-
-    Returns:
-        There was one.
-
-    Raises:
-        DaemonError: it does not end.
-    """
-    path = socket_path(url)
-    with _sockets_locked():
-        if not (path.exists() and _answers(path)):
-            path.unlink(missing_ok=True)
-            return False
-    call(url, "end", {}, lambda step, detail: None)
-    deadline = time.monotonic() + END_SECONDS
-    while is_running(url):
-        if time.monotonic() > deadline:
-            raise DaemonError(f"the TSM process of {url} does not end: kill it", 3)
-        time.sleep(0.02)
-    return True
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from teeio import board, daemon
+from teeio import board, client, daemon
 from teeio.errors import TsmError
 
 app = typer.Typer(no_args_is_help=True, help="Virtual boards in the background.")
@@ -46,7 +46,7 @@ def stop(
         raise typer.Exit(2)
     for record in found:
         board.stop_record(record)
-        daemon.end(record.url)
+        client.end(record.url)
         print(f"stopped {record.url}")
 
 
@@ -54,7 +54,7 @@ def stop(
 def list_boards(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """List background boards."""
     rows = [{"url": r.url, "pid": r.pid, "seeded": r.seeded,
-             "connected": daemon.is_running(r.url)} for r in board.records()]
+             "connected": client.is_running(r.url)} for r in board.records()]
     if as_json:
         print(json.dumps(rows))
         return

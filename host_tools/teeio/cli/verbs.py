@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from teeio import daemon
+from teeio import client, daemon
 from teeio.board import prepare_images
 from teeio.cli.show import show_info
 from teeio.errors import TsmError
@@ -72,7 +72,7 @@ def disconnect(
         _verb(url, "disconnect", {}, as_json)
         return
     try:
-        ended = daemon.end(url)
+        ended = client.end(url)
     except TsmError as error:
         raise _fail("disconnect", error, as_json) from None
     if as_json:
@@ -100,18 +100,18 @@ def _verb(url: str, verb: str, args: dict[str, object], as_json: bool, *, show: 
 
     started = False
     try:
-        if start is not None and not daemon.is_running(url):
+        if start is not None and not client.is_running(url):
             root, boot, firmware, seeded = start
             if root is None or boot is None or firmware is None:
                 images = prepare_images()
                 root = root or images.root_certificate
                 boot, firmware = boot or images.boot_bin, firmware or images.firmware_bin
-            daemon.start(url, root, boot, firmware, seeded=seeded)
+            client.start(url, root, boot, firmware, seeded=seeded)
             started = True
-        result = daemon.call(url, verb, args, progress)
+        result = client.call(url, verb, args, progress)
     except TsmError as error:
         if started:
-            daemon.end(url)
+            client.end(url)
         raise _fail(verb, error, as_json) from None
     except KeyboardInterrupt:
         _interrupted(url, verb, as_json)
@@ -131,13 +131,13 @@ def _fail(verb: str, error: TsmError, as_json: bool) -> typer.Exit:
         print(json.dumps({"ok": False, "verb": verb, "error": text}))
     else:
         ERRORS.print(f"{verb}: {text}", style="red", markup=False, soft_wrap=True)
-    return typer.Exit(error.code if isinstance(error, daemon.DaemonError)
+    return typer.Exit(error.code if isinstance(error, client.DaemonError)
                       else daemon.exit_code(error))
 
 
 def _interrupted(url: str, verb: str, as_json: bool) -> None:
     text = (f"interrupted; the TSM process goes on with it: see `teeio info {url}`, or end it with"
-            f" `teeio disconnect --force {url}`" if daemon.is_running(url)
+            f" `teeio disconnect --force {url}`" if client.is_running(url)
             else "interrupted before anything was sent to the device")
     if as_json:
         print(json.dumps({"ok": False, "verb": verb, "error": text}))
