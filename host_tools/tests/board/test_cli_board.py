@@ -174,7 +174,7 @@ def test_a_tsm_process_killed_in_mid_verb(shell: Shell) -> None:
 def test_a_board_behind_a_pty(images: Images, policy: TsmPolicy) -> None:
     """The same link over a terminal device, raw bytes and all."""
     with VirtualBoard(images, seed=1, pty=True) as board:
-        assert board.url.startswith("/dev/pts/")
+        assert board.url.startswith("serial:///dev/pts/")
         host = Host(board.url, policy)
         try:
             host.discover()
