@@ -28,8 +28,6 @@
 
 namespace vboard {
 
-// A simulated clock cycle costs microseconds, a look at the pipe hardly one.
-constexpr uint64_t kPollCycles = 256;
 constexpr int kSleepMs = 200;
 
 inline volatile std::sig_atomic_t g_stop = 0;
@@ -49,6 +47,10 @@ struct Options {
   uint64_t seed = 0;
   bool watch_stdin = false;  // exit when standard input closes (the parent died)
   int skew_ppm = 0;          // boards with a UART: the sender's bit is longer by this much
+
+  // Cycles between two looks at the pipe. A board in lockstep looks whenever it has nothing to do; a
+  // free-running one never has, so this is the time of an answer.
+  uint64_t poll_cycles() const { return free_running ? 256 : 4096; }
 };
 
 [[noreturn]] inline void usage(int code) {

@@ -52,7 +52,7 @@ int main(int argc, char **argv) {
     if (took_entropy) top->entropy_i = entropy.next();
 
     const bool sleep = idle && !options.free_running;
-    if (sleep || ++since_poll >= vboard::kPollCycles) {
+    if (sleep || ++since_poll >= options.poll_cycles()) {
       since_poll = 0;
       pipe.serve(in, out, sleep ? vboard::kSleepMs : 0, options.watch_stdin);
     }

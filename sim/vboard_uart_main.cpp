@@ -127,7 +127,7 @@ int main(int argc, char **argv) {
 
     quiet = still ? quiet + 1 : 0;
     const bool sleep = quiet >= kQuietClocks && !options.free_running;
-    if (sleep || ++since_poll >= vboard::kPollCycles) {
+    if (sleep || ++since_poll >= options.poll_cycles()) {
       since_poll = 0;
       pipe.serve(in, out, sleep ? vboard::kSleepMs : 0, options.watch_stdin);
     }

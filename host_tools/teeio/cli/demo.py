@@ -21,7 +21,8 @@ VIRTUAL = "vboard:"
 
 
 def demo(
-    url: Annotated[str, typer.Argument(help="board to use; vboard: starts a virtual one")]
+    url: Annotated[str, typer.Argument(
+        help="board to use, e.g. serial:///dev/ttyUSB0?baud=3000000; vboard: starts one")]
     = VIRTUAL,
     as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
     out: Annotated[Path | None, typer.Option(help="folder for report and records")] = None,
