@@ -17,9 +17,9 @@ from sim import toolchain
 
 
 def modules() -> dict[str, Path]:
-    """Name of each design module and its file."""
+    """Name of each module of the design and of the boards, and its file."""
     out = {}
-    for path in toolchain.rtl_sources():
+    for path in [*toolchain.rtl_sources(), *sorted((toolchain.REPO / "sim").glob("*.sv"))]:
         if path == toolchain.cpu_verilog() or path.parent.name == "pkg":
             continue
         match = re.search(r"^module\s+(\w+)", path.read_text(), re.M)
@@ -31,7 +31,9 @@ def modules() -> dict[str, Path]:
 def lint(name: str) -> str:
     """Return what Verilator says of a module, empty if clean."""
     cpu = toolchain.cpu_verilog()
-    sources = [str(p) for p in toolchain.rtl_sources() if p != cpu]
+    design = toolchain.rtl_sources()
+    sources = [str(p) for p in design if p != cpu]
+    sources += [str(p) for p in [modules().get(name)] if p is not None and p not in design]
     waive_cpu = f'lint_off -file "{cpu}"\n'
     vlt = toolchain.BUILD / "lint_cpu.vlt"
     vlt.parent.mkdir(exist_ok=True)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build the virtual board, cached by content: `python -m sim.vboard`.
+"""Build a virtual board, cached by content: `python -m sim.vboard [--uart]`.
 
-The bench top is Verilated with a C++ main that only moves bytes; the result is one program under
-build/vboard-<hash>/.
+A top is Verilated with a C++ main that only moves bytes; the result is one program under
+build/vboard-<hash>/. With --uart the bytes go through the pins of a UART.
 """
 
 from __future__ import annotations
@@ -11,34 +11,47 @@ import fcntl
 import hashlib
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from sim import toolchain
 
-MAIN = toolchain.REPO / "sim" / "vboard_main.cpp"
-TOP = toolchain.REPO / "sim" / "vboard_top.sv"
+SIM = toolchain.REPO / "sim"
+HEADER = SIM / "vboard_host.h"
 
 
-def _digest(args: list[str]) -> str:
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A top and the program around it."""
+
+    top: Path
+    main: Path
+
+
+BYTES = Body(SIM / "vboard_top.sv", SIM / "vboard_main.cpp")
+PINS = Body(SIM / "vboard_uart_top.sv", SIM / "vboard_uart_main.cpp")
+
+
+def _digest(args: list[str], body: Body) -> str:
     h = hashlib.sha256(repr(args).encode())
-    for path in [*toolchain.rtl_sources(), MAIN, TOP]:
+    for path in [*toolchain.rtl_sources(), body.top, body.main, HEADER]:
         h.update(path.name.encode() + b"\0" + path.read_bytes())
     return h.hexdigest()[:16]
 
 
-def build(verbose: bool = False) -> Path:
-    """Return the path of the virtual board program, building it if its sources changed.
+def build(body: Body = BYTES, verbose: bool = False) -> Path:
+    """Return the path of a virtual board's program, building it if its sources changed.
 
     Raises:
         RuntimeError: the build failed; the message names the log.
     """
     args = [
         "--cc", "--exe", "--build", "-j", "2", "-O3", "-Wno-fatal", "--x-assign", "fast",
-        "--x-initial", "fast", "--noassert", "--top-module", "vboard_top",
+        "--x-initial", "fast", "--noassert", "--top-module", body.top.stem,
         *toolchain.verilator_make_args("-O2 -fno-strict-aliasing"), "-LDFLAGS", "-lutil",
     ]
-    out = toolchain.BUILD / f"vboard-{_digest(args)}"
-    program = out / "Vvboard_top"
+    out = toolchain.BUILD / f"vboard-{_digest(args, body)}"
+    program = out / f"V{body.top.stem}"
     out.mkdir(parents=True, exist_ok=True)
     with (out / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -49,8 +62,8 @@ def build(verbose: bool = False) -> Path:
         log = out / "build.log"
         with log.open("w") as stream:
             run = subprocess.run(
-                ["verilator", *args, "-Mdir", str(out),
-                 *map(str, toolchain.rtl_sources()), str(TOP), str(MAIN)],
+                ["verilator", *args, "-CFLAGS", f"-I{SIM}", "-Mdir", str(out),
+                 *map(str, toolchain.rtl_sources()), str(body.top), str(body.main)],
                 env=toolchain.tool_env(), stdout=stream, stderr=subprocess.STDOUT, check=False)
         if run.returncode != 0:
             tail = "\n".join(log.read_text().splitlines()[-15:])
@@ -61,7 +74,7 @@ def build(verbose: bool = False) -> Path:
 
 if __name__ == "__main__":
     try:
-        print(build(verbose=True))
+        print(build(PINS if "--uart" in sys.argv[1:] else BYTES, verbose=True))
     except RuntimeError as error:
         print(error)
         sys.exit(1)

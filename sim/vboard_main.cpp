@@ -1,198 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// Virtual board: the bench top as a native program. Bytes of the bench link travel over one TCP
-// connection (loopback) or a pty; nothing here knows frames, TLPs or keys.
+// Virtual board: the bench top as a native program, its byte ports tied to a pipe.
 //
 // lockstep (default): the clock runs only while the board has something to do (input bytes, work in
 // the RTL), so every figure in device cycles is repeatable. --free: the clock always runs.
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <pty.h>
-#include <sys/random.h>
-#include <sys/socket.h>
-#include <termios.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <csignal>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "Vvboard_top.h"
 #include "verilated.h"
-
-namespace {
-
-volatile std::sig_atomic_t g_stop = 0;
-void on_signal(int) { g_stop = 1; }
-
-struct Options {
-  int port = 0;
-  bool pty = false;
-  bool free_running = false;
-  bool seeded = false;
-  uint64_t seed = 0;
-  bool watch_stdin = false;  // exit when standard input closes (the parent died)
-};
-
-[[noreturn]] void usage(int code) {
-  std::fprintf(code ? stderr : stdout,
-               "usage: vboard [--port N | --pty] [--free] [--seed N] [--watch-stdin]\n"
-               "              +firmware=F +boot=F +slot0=F +identity=F\n"
-               "Prints one line, the URL of the bench link, and serves it until SIGTERM.\n");
-  std::exit(code);
-}
-
-Options parse(int argc, char **argv) {
-  Options o;
-  for (int i = 1; i < argc; i++) {
-    std::string a = argv[i];
-    auto value = [&]() -> std::string {
-      if (++i >= argc) usage(2);
-      return argv[i];
-    };
-    if (a == "--port") o.port = std::atoi(value().c_str());
-    else if (a == "--pty") o.pty = true;
-    else if (a == "--free") o.free_running = true;
-    else if (a == "--watch-stdin") o.watch_stdin = true;
-    else if (a == "--seed") { o.seeded = true; o.seed = std::strtoull(value().c_str(), nullptr, 0); }
-    else if (a == "--help") usage(0);
-    else if (a.empty() || a[0] != '+') usage(2);
-  }
-  return o;
-}
-
-// Entropy of the host, or xorshift64* if a seed was asked for (the RTL's status word says which).
-class Entropy {
- public:
-  explicit Entropy(const Options &o) : seeded_(o.seeded), state_(o.seed | 1) {}
-  uint32_t next() {
-    if (seeded_) {
-      state_ ^= state_ >> 12; state_ ^= state_ << 25; state_ ^= state_ >> 27;
-      return static_cast<uint32_t>((state_ * 0x2545F4914F6CDD1DULL) >> 32);
-    }
-    uint32_t word = 0;
-    if (getrandom(&word, sizeof word, 0) != sizeof word) { std::perror("vboard: getrandom"); std::exit(1); }
-    return word;
-  }
- private:
-  bool seeded_;
-  uint64_t state_;
-};
-
-// The byte pipe to the host: TCP (one peer at a time) or pty.
-class Pipe {
- public:
-  explicit Pipe(const Options &o) {
-    if (o.pty) {
-      char name[128];
-      termios raw{};
-      cfmakeraw(&raw);
-      int slave = -1;
-      if (openpty(&peer_, &slave, name, &raw, nullptr) != 0) fail("openpty");
-      keep_slave_ = slave;  // kept open so that the master survives a closing peer
-      is_pty_ = true;
-      set_nonblocking(peer_);
-      std::printf("serial://%s\n", name);
-    } else {
-      listen_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-      if (listen_ < 0) fail("socket");
-      int one = 1;
-      setsockopt(listen_, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-      sockaddr_in addr{};
-      addr.sin_family = AF_INET;
-      addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      addr.sin_port = htons(static_cast<uint16_t>(o.port));
-      if (bind(listen_, reinterpret_cast<sockaddr *>(&addr), sizeof addr) != 0) fail("bind");
-      if (listen(listen_, 1) != 0) fail("listen");
-      socklen_t len = sizeof addr;
-      getsockname(listen_, reinterpret_cast<sockaddr *>(&addr), &len);
-      set_nonblocking(listen_);
-      std::printf("socket://127.0.0.1:%d\n", ntohs(addr.sin_port));
-    }
-    std::fflush(stdout);
-  }
-
-  // Waits up to timeout_ms (0: only looks) and reads what is there.
-  void read_into(std::vector<uint8_t> &in, int timeout_ms, bool watch_stdin) {
-    pollfd fds[3];
-    nfds_t n = 0;
-    fds[n++] = {peer_ >= 0 ? peer_ : listen_, POLLIN, 0};
-    if (watch_stdin) fds[n++] = {0, POLLIN, 0};
-    if (poll(fds, n, timeout_ms) <= 0) {
-      // A pty without a reader reports POLLHUP at once; do not spin.
-      return;
-    }
-    if (watch_stdin && (fds[n - 1].revents & (POLLIN | POLLHUP))) {
-      char c;
-      if (read(0, &c, 1) <= 0) { g_stop = 1; return; }
-    }
-    if (!fds[0].revents) return;
-    if (peer_ < 0) {
-      peer_ = accept4(listen_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-      if (peer_ >= 0) {
-        int one = 1;
-        setsockopt(peer_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-      }
-      return;
-    }
-    uint8_t buf[65536];
-    ssize_t got = ::read(peer_, buf, sizeof buf);
-    if (got > 0) in.insert(in.end(), buf, buf + got);
-    else if (!is_pty_ && (got == 0 || (errno != EAGAIN && errno != EINTR))) drop();
-    else if (is_pty_ && got <= 0 && errno != EAGAIN) usleep(2000);
-  }
-
-  // Without a peer the bytes are lost, as on a cable that nobody reads.
-  void write_from(std::vector<uint8_t> &out) {
-    size_t done = 0;
-    while (peer_ >= 0 && done < out.size() && !g_stop) {
-      ssize_t n = is_pty_ ? ::write(peer_, out.data() + done, out.size() - done)
-                          : send(peer_, out.data() + done, out.size() - done, MSG_NOSIGNAL);
-      if (n > 0) done += static_cast<size_t>(n);
-      else if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        pollfd p{peer_, POLLOUT, 0};
-        if (poll(&p, 1, 1000) == 0) break;  // nobody drains: lost, the link repeats it
-      } else { if (!is_pty_) drop(); break; }
-    }
-    out.clear();
-  }
-
-  ~Pipe() {
-    if (peer_ >= 0) close(peer_);
-    if (listen_ >= 0) close(listen_);
-    if (keep_slave_ >= 0) close(keep_slave_);
-  }
-
- private:
-  [[noreturn]] static void fail(const char *what) { std::perror((std::string("vboard: ") + what).c_str()); std::exit(1); }
-  static void set_nonblocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
-  void drop() { close(peer_); peer_ = -1; }
-  int listen_ = -1, peer_ = -1, keep_slave_ = -1;
-  bool is_pty_ = false;
-};
-
-}  // namespace
+#include "vboard_host.h"
 
 int main(int argc, char **argv) {
-  const Options options = parse(argc, argv);
-  struct sigaction sa{};
-  sa.sa_handler = on_signal;
-  sigaction(SIGTERM, &sa, nullptr);
-  sigaction(SIGINT, &sa, nullptr);
+  const vboard::Options options = vboard::parse(argc, argv);
+  vboard::stop_on_signals();
 
   auto context = std::make_unique<VerilatedContext>();
   context->commandArgs(argc, argv);
   auto top = std::make_unique<Vvboard_top>(context.get());
-  Entropy entropy(options);
+  vboard::Entropy entropy(options);
 
   // Low half (with new inputs), then the edge: two evaluations a cycle.
   auto settle = [&]() { top->clk_i = 0; top->eval(); };
@@ -208,13 +33,12 @@ int main(int argc, char **argv) {
   for (int i = 0; i < 16; i++) { settle(); edge(); }
   top->rst_i = 0;
 
-  Pipe pipe(options);
+  vboard::Pipe pipe(options);
   std::vector<uint8_t> in, out;
   size_t in_pos = 0;
   uint64_t since_poll = 0;
-  constexpr uint64_t kPollCycles = 4096;
 
-  while (!g_stop) {
+  while (!vboard::g_stop) {
     // One clock: present inputs, look at what leaves in this cycle, then the edge.
     const bool have = in_pos < in.size();
     top->byte_valid_i = have;
@@ -228,10 +52,9 @@ int main(int argc, char **argv) {
     if (took_entropy) top->entropy_i = entropy.next();
 
     const bool sleep = idle && !options.free_running;
-    if (sleep || ++since_poll >= kPollCycles) {
+    if (sleep || ++since_poll >= options.poll_cycles()) {
       since_poll = 0;
-      if (!out.empty()) pipe.write_from(out);
-      pipe.read_into(in, sleep ? 200 : 0, options.watch_stdin);
+      pipe.serve(in, out, sleep ? vboard::kSleepMs : 0, options.watch_stdin);
     }
   }
   top->final();

@@ -66,7 +66,7 @@ DSM_PORTS = {
 }
 
 # Top levels of other bodies, not part of bench_core.
-TOPS = {"vboard_top"}
+TOPS = {"vboard_top", "vboard_uart_top"}
 
 
 def code(text: str) -> str:
@@ -139,15 +139,27 @@ def test_list_is_complete_and_without_waste() -> None:
 
 def test_virtual_board_adds_one_file_without_logic() -> None:
     """The board's top is the core, wired port by port; the C++ side imports nothing into RTL."""
-    text = code(vboard.TOP.read_text())
+    text = code(vboard.BYTES.top.read_text())
     body = text[text.index(");") + 2:text.index("endmodule")]
     assert re.sub(r"\s+", "", body) == "bench_coreu_core(.*);"
-    own = ports(vboard.TOP.read_text(), "vboard_top")
+    own = ports(vboard.BYTES.top.read_text(), "vboard_top")
     core = ports((RTL / "top" / "bench_core.sv").read_text(), "bench_core")
     assert own == core
-    assert {p.name for p in (toolchain.REPO / "sim").rglob("*.sv")} == {"vboard_top.sv"}
-    for path in (toolchain.REPO / "sim").glob("*.cpp"):
+    sim = toolchain.REPO / "sim"
+    assert {p.stem for p in sim.rglob("*.sv")} == TOPS
+    for path in [*sim.glob("*.cpp"), *sim.glob("*.h")]:
         assert not re.search(r"svdpi|DPI|vpi_user|__Vdpi|rootp", path.read_text()), path.name
+
+
+def test_board_with_pins_adds_a_uart_and_the_reset_synchroniser() -> None:
+    """Besides the core: receiver, transmitter, and the two flip-flops that release the reset."""
+    text = vboard.PINS.top.read_text()
+    assert instances(text, set(module_files())) == {"bench_core", "uart_rx", "uart_tx"}
+    assert set(re.findall(r"(\w+)\s*<=", code(text))) == {"rst_q"}
+    own = ports(text, "vboard_uart_top")
+    core = ports((RTL / "top" / "bench_core.sv").read_text(), "bench_core")
+    assert {n for n in own if n not in core} == {"rst_ni", "uart_rx_i", "uart_tx_o",
+                                                "framing_error_o"}
 
 
 def test_no_design_file_calls_c() -> None:

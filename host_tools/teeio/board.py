@@ -105,9 +105,9 @@ def prepare_images() -> Images:
                   pki / "slot0.hex", pki / "identity.hex")
 
 
-def board_program() -> Path:
-    """Build (or find) the virtual board and return its program."""
-    return Path(_script("sim.vboard").strip().splitlines()[-1])
+def board_program(*, uart: bool = False) -> Path:
+    """Build (or find) the virtual board and return its program; `uart`: the one with pins."""
+    return Path(_script("sim.vboard", *(["--uart"] if uart else [])).strip().splitlines()[-1])
 
 
 class VirtualBoard:
@@ -117,12 +117,18 @@ class VirtualBoard:
         images: what it is made of.
         seed: deterministic entropy; the device's status word and measurements tell.
         pty: serve a pty instead of TCP.
+        free_running: let the clock run all the time.
         detached: let it outlive this process (then `stop` ends it by its record).
+        uart: the bytes go through the pins of a UART, four clocks a bit.
+        skew_ppm: how much longer the bits are that such a board receives, in millionths.
     """
 
     def __init__(self, images: Images, *, seed: int | None = None, pty: bool = False,
-                 free_running: bool = False, detached: bool = False) -> None:
-        command = [str(board_program()), *images.plusargs()]
+                 free_running: bool = False, detached: bool = False, uart: bool = False,
+                 skew_ppm: int = 0) -> None:
+        command = [str(board_program(uart=uart)), *images.plusargs()]
+        if skew_ppm:
+            command += ["--skew-ppm", str(skew_ppm)]
         if seed is not None:
             command += ["--seed", str(seed)]
         if pty:
@@ -135,17 +141,24 @@ class VirtualBoard:
             command, stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL if detached else None, text=True,
             start_new_session=True)
+        self.pid = self._process.pid
+        try:
+            self.url = self._first_line()
+        except BaseException:
+            self.stop()
+            raise
+        if detached:
+            record = {"url": self.url, "pid": self.pid, "images": str(images.folder),
+                      "seeded": seed is not None}
+            (runtime_dir() / f"board-{self.pid}.json").write_text(json.dumps(record))
+
+    def _first_line(self) -> str:
         assert self._process.stdout is not None
         line = self._process.stdout.readline().strip()
         if not line:
             code = self._process.wait(START_SECONDS)
             raise TransportError(f"the virtual board ended with code {code} before it was ready")
-        self.url = line
-        self.pid = self._process.pid
-        if detached:
-            record = {"url": self.url, "pid": self.pid, "images": str(images.folder),
-                      "seeded": seed is not None}
-            (runtime_dir() / f"board-{self.pid}.json").write_text(json.dumps(record))
+        return line
 
     def stop(self) -> None:
         """End the board and wait for it."""

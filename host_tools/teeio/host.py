@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from teeio.board import Images
 from teeio.core.certificates import load_root
+from teeio.core.enumerate import Function
 from teeio.core.memory import HostMemory
 from teeio.core.ops import Steps
 from teeio.core.port_steps import LinkSteps, control, pump
@@ -81,6 +82,7 @@ class HostParts:
         observe: called with (step, detail) as verbs go on.
         on_object: called with (is_request, object bytes) for every DOE object.
         rng: source of random bytes.
+        port: a port of a root complex; a port and a memory of its own without.
     """
 
     def __init__(
@@ -90,9 +92,10 @@ class HostParts:
         observe: Callable[[str, str], None] | None = None,
         on_object: Callable[[bool, bytes], None] | None = None,
         rng: Callable[[int], bytes] = os.urandom,
+        port: RootPort | None = None,
     ) -> None:
-        self.memory = HostMemory()
-        self.port = RootPort(self.memory)
+        self.port = port or RootPort(HostMemory())
+        self.memory = self.port.memory
         self.port.max_payload = 256
         self.tsm = Tsm(policy, rng, observe)
         self.dispatcher = Dispatcher(self.port, lambda: self.tsm.mailbox, on_object=on_object)
@@ -100,6 +103,13 @@ class HostParts:
     def program(self, steps: Steps[T]) -> LinkSteps[T]:
         """A program of operations as link effects, for a transport to run."""
         return (yield from self.dispatcher.steps(steps))
+
+    def discovery(self) -> Steps[list[Function]]:
+        """Enumerate what is behind the port; the mailbox is known afterwards."""
+        behind = self.port.behind
+        if behind is None:
+            return self.tsm.discover()
+        return self.tsm.discover(behind.bus, behind.window, behind.window_bytes)
 
     def take_events(self) -> list[PortEvent]:
         """Events since the last call."""
@@ -117,6 +127,7 @@ class Host(HostParts):
         observe: called with (step, detail) as verbs go on.
         recording: what to record.
         rng: source of random bytes.
+        port: a port of a root complex; a port and a memory of its own without.
     """
 
     def __init__(
@@ -127,6 +138,7 @@ class Host(HostParts):
         observe: Callable[[str, str], None] | None = None,
         recording: Recording | None = None,
         rng: Callable[[int], bytes] = os.urandom,
+        port: RootPort | None = None,
     ) -> None:
         recording = recording or Recording()
         self._pcap = recording.pcap.open("wb") if recording.pcap else None
@@ -135,7 +147,8 @@ class Host(HostParts):
         if self._pcap is not None:
             self._pcap.write(file_header())
         self.transport = BenchTransport(url, tap=self._on_bytes, tlp_tap=self._on_tlp)
-        super().__init__(policy, observe=observe, on_object=self._on_object, rng=rng)
+        super().__init__(policy, observe=observe, on_object=self._on_object, rng=rng,
+                         port=port)
 
     def run(self, steps: Steps[T]) -> T:
         """Drive a program of operations to its end."""
@@ -143,7 +156,7 @@ class Host(HostParts):
 
     def discover(self) -> None:
         """Enumerate the device; its mailbox is known afterwards."""
-        self.run(self.tsm.discover())
+        self.run(self.discovery())
 
     def reset(self) -> None:
         """Conventional reset of the endpoint."""

@@ -14,26 +14,32 @@ from rich.table import Table
 
 from teeio.board import Images, VirtualBoard, prepare_images, repository
 from teeio.demo import Demo, DemoReport, StepRecord
-from teeio.errors import TransportError, TsmError
+from teeio.errors import LocalError, TransportError, TsmError
 from teeio.host import Host, Recording, policy_for
+
+VIRTUAL = "vboard:"
 
 
 def demo(
-    url: Annotated[str, typer.Argument(help="board to use; vboard: starts a virtual one")]
-    = "vboard:",
+    url: Annotated[str, typer.Argument(
+        help="board to use, e.g. serial:///dev/ttyUSB0?baud=3000000; vboard: starts one")]
+    = VIRTUAL,
     as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
     out: Annotated[Path | None, typer.Option(help="folder for report and records")] = None,
     seed: Annotated[int | None, typer.Option(
         help="deterministic entropy of the virtual board; its measurements tell")] = None,
+    pty: Annotated[bool, typer.Option(help="virtual board behind a pty instead of TCP")] = False,
 ) -> None:
     """Attest, key, lock, use, attack and recover the endpoint; verify every step."""
     console = Console(stderr=as_json, highlight=False)
     try:
+        if pty and url != VIRTUAL:
+            raise LocalError(f"--pty starts a virtual board, {url} is one already: leave one out")
         folder = out or repository() / "build" / "demo"
         folder.mkdir(parents=True, exist_ok=True)
         with console.status("building firmware, lab PKI and virtual board"):
             images = prepare_images()
-        result = _on_board(url, images, seed, folder, console)
+        result = _on_board(url, images, seed, pty, folder, console)
     except TsmError as error:
         console.print(f"[red]demo: {error}[/red]")
         raise typer.Exit(3 if isinstance(error, TransportError) else 1) from None
@@ -45,12 +51,12 @@ def demo(
     raise typer.Exit(0 if result.ok else 1)
 
 
-def _on_board(url: str, images: Images, seed: int | None, folder: Path,
+def _on_board(url: str, images: Images, seed: int | None, pty: bool, folder: Path,
               console: Console) -> DemoReport:
-    if url != "vboard:":
+    if url != VIRTUAL:
         return _run(url, images, seed, folder, console)
     with console.status("building the virtual board (some minutes the first time)"):
-        board = VirtualBoard(images, seed=seed)
+        board = VirtualBoard(images, seed=seed, pty=pty)
     with board:
         return _run(board.url, images, seed, folder, console)
 

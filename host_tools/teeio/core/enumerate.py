@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from teeio.core.ops import CfgRead, CfgWrite, Steps, batch, cfg_read, cfg_write
-from teeio.errors import PeerError, TransportError
+from teeio.errors import LocalError, PeerError, TransportError
 
 CAP_PM = 0x01
 CAP_PCIE = 0x10
@@ -122,9 +122,11 @@ def size_bar0(function: Function) -> Steps[None]:
                         clause="PCIe Base 7.5.1.2.1")
 
 
-def enumerate_device(bus: int, *, window: int = BAR_WINDOW, max_payload: int = 256) -> Steps[
-        list[Function]]:
+def enumerate_device(bus: int, *, window: int = BAR_WINDOW, window_bytes: int | None = None,
+                     max_payload: int = 256) -> Steps[list[Function]]:
     """Find every function of device 0 on `bus`, place BAR0s from `window` up and enable decoding.
+
+    `window_bytes` bounds the window; without it there is no bound.
 
     Returns:
         The functions, number 0 first.
@@ -132,6 +134,7 @@ def enumerate_device(bus: int, *, window: int = BAR_WINDOW, max_payload: int = 2
     Raises:
         TransportError: nothing answers at function 0.
         PeerError: a register breaks a rule.
+        LocalError: the BARs do not fit the window.
     """
     functions: list[Function] = []
     for number in range(8):
@@ -147,6 +150,9 @@ def enumerate_device(bus: int, *, window: int = BAR_WINDOW, max_payload: int = 2
         at = (at + function.bar0_size - 1) & ~(function.bar0_size - 1)
         function.bar0 = at
         at += function.bar0_size
+        if window_bytes is not None and at > window + window_bytes:
+            raise LocalError(f"{bdf_name(function.bdf)}: BAR0 of {function.bar0_size:#x} bytes does"
+                             " not fit the window of its port: make the windows larger")
         yield from cfg_write(function.bdf, 0x10, function.bar0 & 0xFFFF_FFFF)
         yield from cfg_write(function.bdf, 0x14, function.bar0 >> 32)
         if CAP_PCIE in function.caps:

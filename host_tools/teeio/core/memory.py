@@ -9,6 +9,8 @@ from teeio.errors import LocalError
 
 MSI_BASE = 0xFEE0_0000
 MSI_LIMIT = 0xFEEF_FFFF
+LOW_BASE = 0x1000_0000
+LOW_LIMIT = 0x8000_0000
 
 
 @dataclass(slots=True)
@@ -40,20 +42,31 @@ class Refusal:
 
 
 class HostMemory:
-    """All DMA buffers. Every access is checked; the first failing condition is the reason."""
+    """All DMA buffers. Every access is checked; the first failing condition is the reason.
+
+    Addresses are never used twice, so a device that keeps one beyond its time reaches nobody.
+    """
 
     def __init__(self, base: int = 0x1_0000_0000) -> None:
         self._buffers: list[Buffer] = []
         self._next = base
+        self._next_low = LOW_BASE
         self.refusals: list[Refusal] = []
 
     def allocate(self, size: int, *, owner: int, private: bool, contents: bytes = b"",
                  below_4g: bool = False) -> Buffer:
-        """Create a buffer of `size` bytes on its own 4 KiB pages, zero filled."""
+        """Create a buffer of `size` bytes on its own 4 KiB pages, zero filled.
+
+        Raises:
+            LocalError: the contents are longer, or no address below 4 GiB is left.
+        """
         if len(contents) > size:
             raise LocalError("contents do not fit the buffer")
         if below_4g:
-            address = 0x1000_0000 + sum(len(b.data) + 0x2000 & ~0xFFF for b in self._buffers)
+            address = self._next_low
+            if address + size > LOW_LIMIT:
+                raise LocalError("no DMA address below 4 GiB is left: allocate above")
+            self._next_low += (size + 0x1FFF) & ~0xFFF
         else:
             address = self._next
             self._next += (size + 0x1FFF) & ~0xFFF
@@ -84,8 +97,13 @@ class HostMemory:
             reason = "private memory needs a trusted (T=1) request"
         else:
             return buffer
-        self.refusals.append(Refusal(requester_id, address, length, is_write, reason))
+        self.refuse(requester_id, address, length, is_write, reason)
         return None
+
+    def refuse(self, requester_id: int, address: int, length: int, is_write: bool,
+               reason: str) -> None:
+        """Record a request that was turned away, here or on its way here."""
+        self.refusals.append(Refusal(requester_id, address, length, is_write, reason))
 
     def read(self, requester_id: int, address: int, length: int, t_bit: bool) -> bytes | None:
         """Bytes for a device read, None if refused."""

@@ -16,7 +16,7 @@ from teeio.core.memory import MSI_BASE, MSI_LIMIT, HostMemory
 from teeio.core.ops import CfgRead, CfgWrite, MemRead, MemWrite
 from teeio.errors import DecodeError, LocalError
 from teeio.wire import tlp as t
-from teeio.wire.tlp import CplStatus, MessageCode, Tlp
+from teeio.wire.tlp import CplStatus, MessageCode, Tlp, TlpClass
 
 READ_CHUNK = 256
 NUM_TAGS = 32
@@ -88,6 +88,21 @@ class _Pending:
 PortOp = CfgRead | CfgWrite | MemRead | MemWrite
 
 
+@dataclass(frozen=True, slots=True)
+class Downstream:
+    """What lies behind a root port that is one of several.
+
+    Attributes:
+        bus: the bus of its device; every Requester ID from there has this bus number.
+        window: first address of its memory window.
+        window_bytes: size of the window.
+    """
+
+    bus: int
+    window: int
+    window_bytes: int
+
+
 class RootPort:
     """The host's end of the link.
 
@@ -95,10 +110,15 @@ class RootPort:
         memory: DMA buffers.
         requester_id: Requester ID of this port.
         read_boundary: completions to the device are cut at this many bytes (64 or 128).
+        behind: bus and window behind this port; requests for others and requests that come with a
+            foreign Requester ID are refused (ACS Source Validation, PCIe Base 6.12). None: the
+            port is alone, everything is behind it.
     """
 
-    def __init__(self, memory: HostMemory, requester_id: int = 0, read_boundary: int = 64) -> None:
+    def __init__(self, memory: HostMemory, requester_id: int = 0, read_boundary: int = 64,
+                 behind: Downstream | None = None) -> None:
         self.memory = memory
+        self.behind = behind
         self.requester_id = requester_id
         self.read_boundary = read_boundary
         self.streams: dict[int, IdeStream] = {}
@@ -118,8 +138,10 @@ class RootPort:
         """Start an operation.
 
         Raises:
-            LocalError: misaligned access, no free tag, or a trusted access without a Secure stream.
+            LocalError: misaligned access, no free tag, a trusted access without a Secure stream, or
+                something that is not behind this port.
         """
+        self._check_route(op)
         ticket = Ticket()
         out: list[bytes] = []
         match op:
@@ -151,6 +173,21 @@ class RootPort:
                     at += n
         ticket.done = ticket.outstanding == 0
         return ticket, out
+
+    def _check_route(self, op: PortOp) -> None:
+        if self.behind is None:
+            return
+        match op:
+            case CfgRead(bdf=bdf) | CfgWrite(bdf=bdf):
+                if bdf >> 8 != self.behind.bus:
+                    raise LocalError(f"bus {bdf >> 8} is not behind this port, bus"
+                                     f" {self.behind.bus} is: use the host of that device")
+            case MemRead(address=address) | MemWrite(address=address):
+                length = op.length if isinstance(op, MemRead) else len(op.data)
+                offset = address - self.behind.window
+                if offset < 0 or offset + length > self.behind.window_bytes:
+                    raise LocalError(f"{address:#x} is not in the window of this port: use the"
+                                     " host of that device")
 
     def abandon(self, ticket: Ticket) -> None:
         """Give up on a ticket; late completions for it are recognised and dropped."""
@@ -220,6 +257,8 @@ class RootPort:
         if tlp.is_completion:
             self._completion(tlp, stream_id)
             return []
+        if self.behind is not None and tlp.requester_id >> 8 != self.behind.bus:
+            return self._foreign(tlp, stream_id, t_bit)
         if tlp.is_message:
             self._message(tlp)
             return []
@@ -231,6 +270,19 @@ class RootPort:
         self.events.append(PortEvent(EventKind.UNEXPECTED, tlp.requester_id,
                                      f"TLP type {tlp.type_byte:02x}h"))
         refusal = t.completion(tlp, self.requester_id, CplStatus.UR)
+        return self._protect(refusal, stream_id, t_bit)
+
+    def _foreign(self, tlp: Tlp, stream_id: int | None, t_bit: bool) -> list[bytes]:
+        """A request under a Requester ID that is not behind this port does nothing (6.12)."""
+        reason = "the Requester ID is not behind this port"
+        if tlp.is_mem_write or tlp.is_mem_read:
+            self.memory.refuse(tlp.requester_id, tlp.address, 4 * tlp.length_dw, tlp.is_mem_write,
+                               reason)
+        self.events.append(PortEvent(EventKind.REFUSED, tlp.requester_id, reason, 0, t_bit,
+                                     stream_id is not None))
+        if tlp.tlp_class is not TlpClass.NON_POSTED:
+            return []
+        refusal = t.completion(tlp, self.requester_id, CplStatus.UR, byte_count=4 * tlp.length_dw)
         return self._protect(refusal, stream_id, t_bit)
 
     def _completion(self, tlp: Tlp, stream_id: int | None) -> None:

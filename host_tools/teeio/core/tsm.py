@@ -16,6 +16,7 @@ from teeio.core import ide_km, spdm_flow, tdisp
 from teeio.core.certificates import ChainPolicy, PcieIdentity, VerifiedChain
 from teeio.core.doe_mailbox import DoeMailbox
 from teeio.core.enumerate import (
+    BAR_WINDOW,
     ECAP_DOE,
     ECAP_IDE,
     ECAP_SERIAL,
@@ -128,13 +129,16 @@ class Tsm:
         self._observe = observe or (lambda step, detail: None)
 
     # ---- discovery -------------------------------------------------------------------------------
-    def discover(self, bus: int = 1) -> Steps[list[Function]]:
-        """Enumerate the device and find the mailbox of function 0.
+    def discover(self, bus: int = 1, window: int = BAR_WINDOW,
+                 window_bytes: int | None = None) -> Steps[list[Function]]:
+        """Enumerate the device on `bus`, place its BARs in the window, find the mailbox.
 
         Raises:
+            LocalError: the window is too small.
             PeerError: no DOE or IDE capability in function 0, or no TEE-IO function.
         """
-        self.functions = yield from enumerate_device(bus)
+        self.functions = yield from enumerate_device(bus, window=window,
+                                                     window_bytes=window_bytes)
         first = self.functions[0]
         for identity, name in ((ECAP_DOE, "DOE"), (ECAP_IDE, "IDE")):
             if identity not in first.ecaps:

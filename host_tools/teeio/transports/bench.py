@@ -30,7 +30,7 @@ from teeio.wire.link import BenchLink, ControlOp, ControlReceived, Synced, TlpRe
 
 T = TypeVar("T")
 
-# Without any byte for this long the link repeats what is unacknowledged.
+# Without any byte for this long the link repeats what is unacknowledged and asks for what is due.
 RETRY_SECONDS = 0.25
 # A TLP that was not answered at once is waited for in device cycles after this pause.
 EAGER_SECONDS = 0.002
@@ -160,7 +160,9 @@ class BenchTransport:
                 raise TransportError(f"{self.url}: {what} within {self._watchdog:.0f} s;"
                                      " is the board powered, is the baud rate right, does"
                                      " another program hold the link?")
-            elif now - last_retry > RETRY_SECONDS and self._link.busy | (not self._link.synced):
+            elif now - last_retry > RETRY_SECONDS:
+                # Also with nothing unacknowledged: the frame we wait for may be lost, and our NAK
+                # with it; a board whose clock stops when idle repeats nothing by itself.
                 last_retry = now
                 self._link.on_timeout()
                 self._flush()
