@@ -18,6 +18,9 @@ enum {
   GET_DEVICE_INTERFACE_STATE = 0x85,
   START_INTERFACE = 0x86,
   STOP_INTERFACE = 0x87,
+  BIND_P2P_STREAM = 0x88,
+  UNBIND_P2P_STREAM = 0x89,
+  SET_MMIO_ATTRIBUTE = 0x8A,
   TDISP_ERROR = 0x7F
 };
 
@@ -44,14 +47,15 @@ enum {
   PAGE_SHIFT = 12
 };
 
-/* LOCK flags. Supported: NO_FW_UPDATE, as firmware is never updated at run time, and LOCK_MSIX.
- * Not: SYSTEM_CACHE_LINE_SIZE (no lightweight notification), BIND_P2P (no peer streams),
- * ALL_REQUEST_REDIRECT (no peer-to-peer and no address translation that it would change). */
+/* LOCK flags. Supported: NO_FW_UPDATE, as firmware is never updated at run time, LOCK_MSIX and
+ * BIND_P2P. Not: SYSTEM_CACHE_LINE_SIZE (no lightweight notification), ALL_REQUEST_REDIRECT (no
+ * address translation that it would change). */
 enum {
   FLAG_NO_FW_UPDATE = 1u << 0,
   FLAG_LOCK_MSIX = 1u << 2,
+  FLAG_BIND_P2P = 1u << 3,
   FLAGS_DEFINED = 0x1F,
-  FLAGS_SUPPORTED = FLAG_NO_FW_UPDATE | FLAG_LOCK_MSIX
+  FLAGS_SUPPORTED = FLAG_NO_FW_UPDATE | FLAG_LOCK_MSIX | FLAG_BIND_P2P
 };
 
 /* What LOCK fixed for one TDI; meaningful while its state is not CONFIG_UNLOCKED. */
@@ -94,7 +98,7 @@ static tdisp_result_t get_version(tdisp_request_t *request, writer_t *out) {
 static tdisp_result_t get_capabilities(tdisp_request_t *request, writer_t *out) {
   (void)request;
   writer_u32(out, 0);      /* DSM_CAPS */
-  writer_u32(out, 0x00FE); /* requests 81h..87h: bit = code - 80h */
+  writer_u32(out, 0x07FE); /* requests 81h..8Ah: bit = code - 80h */
   writer_zeros(out, 12);
   writer_u16(out, FLAGS_SUPPORTED);
   writer_zeros(out, 3);
@@ -116,7 +120,7 @@ static tdisp_result_t from_hardware(enum hal_tdi_result result) {
       return TDISP_OK;
     case HAL_TDI_BAD_STATE:
       return TDISP_INVALID_INTERFACE_STATE;
-    case HAL_TDI_BAD_STREAM:
+    case HAL_TDI_BAD_REQUEST:
       return TDISP_INVALID_REQUEST;
     case HAL_TDI_BAD_NONCE:
       return TDISP_INVALID_NONCE;
@@ -140,6 +144,7 @@ static tdisp_result_t lock(tdisp_request_t *request, writer_t *out) {
   uint8_t stream_id = reader_u8(r);
   reader_skip(r, 1);
   uint64_t offset = reader_u64(r);
+  uint64_t p2p_mask = reader_u64(r);
 
   if (!r->ok || (flags & ~(unsigned)FLAGS_SUPPORTED) != 0 ||
       (offset & ((1u << PAGE_SHIFT) - 1)) != 0) {
@@ -150,7 +155,7 @@ static tdisp_result_t lock(tdisp_request_t *request, writer_t *out) {
   if (nonce == NULL) {
     return TDISP_UNSPECIFIED;
   }
-  tdisp_result_t result = from_hardware(hal_tdi_lock(request->tdi, stream_id, flags, tag, nonce));
+  tdisp_result_t result = from_hardware(hal_tdi_lock(request->tdi, stream_id, flags, p2p_mask, tag, nonce));
   if (result != TDISP_OK) {
     return result;
   }
@@ -183,6 +188,26 @@ static tdisp_result_t stop(tdisp_request_t *request, writer_t *out) {
   return result;
 }
 
+/* ---- P2P streams ------------------------------------------------------------------------------------ */
+static tdisp_result_t p2p(tdisp_request_t *request, bool bind) {
+  uint8_t stream_id = reader_u8(&request->body);
+  if (!request->body.ok) {
+    return TDISP_INVALID_REQUEST;
+  }
+  return from_hardware(
+      hal_tdi_bind_p2p(request->tdi, bind, stream_id, request->spdm_request->session->tag));
+}
+
+static tdisp_result_t bind_p2p(tdisp_request_t *request, writer_t *out) {
+  (void)out;
+  return p2p(request, true);
+}
+
+static tdisp_result_t unbind_p2p(tdisp_request_t *request, writer_t *out) {
+  (void)out;
+  return p2p(request, false);
+}
+
 /* ---- REPORT ------------------------------------------------------------------------------------------ */
 enum {
   INFO_NO_FW_UPDATE = 1u << 0,
@@ -190,8 +215,9 @@ enum {
   RANGE_MSIX_TABLE = 1u << 0,
   RANGE_MSIX_PBA = 1u << 1,
   RANGE_NON_TEE = 1u << 2,
+  RANGE_UPDATABLE = 1u << 3,
   RANGE_BYTES = 16,
-  RANGES_MAX = 5,
+  RANGES_MAX = 6,
   REPORT_FIXED_BYTES = 20,
   REPORT_MAX_BYTES = REPORT_FIXED_BYTES + RANGES_MAX * RANGE_BYTES
 };
@@ -200,7 +226,11 @@ _Static_assert(SPDM_VENDOR_HEADER_BYTES + HEADER_BYTES + 4u + REPORT_MAX_BYTES <
                    SPDM_SESSION_MIN_BYTES,
                "the largest answer");
 
-/* Pages of BAR0 that a trusted VM may touch (docs/registers.md), ascending. */
+/* The last pages of work memory: a trusted VM may share them with the host. */
+enum { UPDATABLE_PAGES = 2 };
+
+/* Pages of BAR0 that a trusted VM may touch (docs/registers.md), ascending. Attributes are those
+ * of LOCK; the report does not follow SET_MMIO_ATTRIBUTE. */
 typedef struct {
   uint8_t page;
   uint8_t count;
@@ -212,7 +242,9 @@ static const range_t ranges[RANGES_MAX] = {
     {1, 1, 0, false},
     {2, 1, RANGE_MSIX_TABLE, true},
     {3, 1, RANGE_MSIX_PBA, true},
-    {8, TDI_WORK_MEMORY_BYTES >> PAGE_SHIFT, 0, false},
+    {8, (TDI_WORK_MEMORY_BYTES >> PAGE_SHIFT) - UPDATABLE_PAGES, 0, false},
+    {8 + (TDI_WORK_MEMORY_BYTES >> PAGE_SHIFT) - UPDATABLE_PAGES, UPDATABLE_PAGES, RANGE_UPDATABLE,
+     false},
 };
 
 static void build_report(const locked_t *tdi, writer_t *w) {
@@ -261,6 +293,33 @@ static tdisp_result_t get_report(tdisp_request_t *request, writer_t *out) {
   return TDISP_OK;
 }
 
+/* ---- SET_MMIO_ATTRIBUTE ------------------------------------------------------------------------------- */
+/* The range names whole pages of one updatable range of the report, as reported (offset included);
+ * of its attributes only IS_NON_TEE_MEM may differ. Hardware knows once more which pages may. */
+static tdisp_result_t set_attribute(tdisp_request_t *request, writer_t *out) {
+  reader_t *r = &request->body;
+  const locked_t *tdi = &locked[request->tdi];
+  uint64_t first_page = reader_u64(r);
+  uint32_t count = reader_u32(r);
+  uint16_t attributes = reader_u16(r);
+  uint16_t range_id = reader_u16(r);
+  (void)out;
+
+  uint64_t base = (tdi->bar0 + tdi->reporting_offset) >> PAGE_SHIFT;
+  uint64_t page = (first_page - base) & (UINT64_MAX >> PAGE_SHIFT);
+  const range_t *range = &ranges[RANGES_MAX - 1];
+  if (!r->ok || range_id != 0 ||
+      (attributes & ~(unsigned)RANGE_NON_TEE) != range->attributes || page < range->page ||
+      page >= (uint64_t)range->page + range->count || count == 0 ||
+      count > range->page + range->count - page) {
+    return TDISP_INVALID_REQUEST;
+  }
+  uint16_t pages = (uint16_t)(((1u << count) - 1u) << page);
+  return from_hardware(hal_tdi_set_attribute(request->tdi, pages,
+                                             (attributes & RANGE_NON_TEE) != 0,
+                                             request->spdm_request->session->tag));
+}
+
 /* ---- legality ------------------------------------------------------------------------------------------ */
 enum {
   IN_UNLOCKED = 1u << STATE_UNLOCKED,
@@ -288,6 +347,9 @@ static const row_t rows[] = {
     {GET_DEVICE_INTERFACE_STATE, 16, IN_ANY, FROM_ANY, get_state},
     {START_INTERFACE, 48, IN_LOCKED, FROM_OWNER, start},
     {STOP_INTERFACE, 16, IN_ANY, FROM_OWNER_OR_IF_DEAD, stop},
+    {BIND_P2P_STREAM, 17, IN_RUN, FROM_OWNER, bind_p2p},
+    {UNBIND_P2P_STREAM, 17, IN_RUN, FROM_OWNER, unbind_p2p},
+    {SET_MMIO_ATTRIBUTE, 32, IN_RUN, FROM_OWNER, set_attribute},
 };
 
 static const row_t *find_row(uint8_t code) {

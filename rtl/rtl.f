@@ -87,6 +87,7 @@ function/mgmt_function.sv
 crypto/entropy_health.sv
 crypto/drbg.sv
 tdisp/tdi_lock_check.sv
+tdisp/tdi_p2p_check.sv
 tdisp/tdi_control.sv
 top/tio_endpoint.sv
 top/bench_core.sv

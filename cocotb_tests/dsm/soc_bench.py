@@ -14,6 +14,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge, First, RisingEdge, Timer, ValueChange
 
+from cocotb_tests.env.layouts import TDI_CMD, TDI_RES
 from cocotb_tests.env.streams import Fields, pack, unpack
 
 CYCLE_NS = 10
@@ -23,9 +24,6 @@ BUSY, INT_STATUS, ERROR, READY = 1 << 0, 1 << 1, 1 << 2, 1 << 31
 
 KEY_CMD: Fields = (("op", 3), ("block", 2), ("is_tx", 1), ("sub_stream", 2), ("key_set", 1),
                    ("dw_idx", 3), ("data", 32), ("session_tag", 16))
-TDI_CMD: Fields = (("op", 2), ("tdi_idx", 8), ("stream_id", 8), ("session_tag", 16),
-                   ("lock_msix", 1), ("no_fw_update", 1), ("nonce", 256))
-TDI_RES: Fields = (("code", 3), ("nonce", 256))
 
 
 @dataclass

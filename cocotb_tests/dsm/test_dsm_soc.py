@@ -33,7 +33,9 @@ from cocotb_tests.dsm.soc_bench import (
     SocBench,
     as_bytes,
 )
+from cocotb_tests.env.layouts import TDI_VIEW, TDI_VIEW_BITS
 from cocotb_tests.env.runner import simulate
+from cocotb_tests.env.streams import pack
 from sim import firmware, toolchain
 
 MODULES = ["dsm_ram", "dsm_rom", "dsm_wipe", "dsm_bus", "dsm_system", "dsm_measure", "dsm_doe_regs",
@@ -345,7 +347,7 @@ async def soc_tdi_commands(dut) -> None:
     assert answer[0] == 0 and as_bytes(answer[1:]) == nonce
     assert bench.world.commands[-1] == {
         "op": 1, "tdi_idx": 2, "stream_id": 0x5A, "session_tag": 0x4321, "lock_msix": 1,
-        "no_fw_update": 1, "nonce": 0}
+        "no_fw_update": 1, "bind_p2p": 0, "non_tee": 0, "pages": 0, "p2p_mask": 0, "nonce": 0}
     bench.world.tdi_answer = lambda c: (3, (1 << 256) - 1)
     assert await bench.call(START, 1, 0x4321, nonce) == [3]
     assert bench.world.commands[-1]["op"] == 2
@@ -356,8 +358,8 @@ async def soc_tdi_commands(dut) -> None:
     answer = await bench.call(LOCK, 1, 1, 0, 1)
     assert answer == [3] + [0] * 8, "a refused LOCK gives no nonce"
     assert bench.world.commands[-1]["lock_msix"] == bench.world.commands[-1]["no_fw_update"] == 0
-    # tdi_view_t is {state[1:0], msix_locked, block[1:0]}, TDI 0 lowest.
-    dut.tdi_view_i.value = (3 << 3) | (1 << 3) << 5 | (2 << 3) << 10
+    dut.tdi_view_i.value = sum(pack(TDI_VIEW, state=state) << TDI_VIEW_BITS * i
+                               for i, state in enumerate((3, 1, 2)))
     assert [(await bench.call(STATE, i))[0] for i in range(3)] == [3, 1, 2]
 
 

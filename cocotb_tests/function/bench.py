@@ -17,6 +17,7 @@ from cocotb.handle import (
 )
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from cocotb_tests.env.layouts import TDI_VIEW as VIEW
 from cocotb_tests.env.streams import (
     TLP_BEAT,
     Fields,
@@ -29,7 +30,6 @@ from cocotb_tests.function import tlp
 
 FUNC_CFG: Fields = (("mse", 1), ("bme", 1), ("d3hot", 1), ("msix_enable", 1),
                     ("msix_func_mask", 1), ("mps", 3), ("mrrs", 3), ("bar0", 64))
-VIEW: Fields = (("state", 2), ("msix_locked", 1), ("block", 2))
 UNLOCKED, LOCKED, RUN, ERROR = range(4)
 SC, UR, CRS, CA = 0, 1, 2, 4
 

@@ -10,14 +10,15 @@ from typing import Any
 import cocotb
 from cocotb.triggers import Timer
 
+from cocotb_tests.env.layouts import TDI_VIEW as VIEW
+from cocotb_tests.env.layouts import TDI_VIEW_BITS
 from cocotb_tests.env.runner import simulate
-from cocotb_tests.env.streams import Fields, pack
+from cocotb_tests.env.streams import pack
 from cocotb_tests.tlp.cfg_model import BLOCK_CFG, WRITE_EVENT, byte_mask
 
 NUM_TDI = 3
 NUM_BLOCKS = 3
 UNLOCKED, LOCKED, RUN, ERROR = range(4)
-VIEW: Fields = (("state", 2), ("msix_locked", 1), ("block", 2))
 
 
 def test_config_watch() -> None:
@@ -102,7 +103,7 @@ async def apply(dut: Any, s: Situation, valid: int = 1) -> tuple[int, int, int]:
         wdata=s.wdata)
     views = blocks = 0
     for i, (state, locked, block) in enumerate(s.views):
-        views |= pack(VIEW, state=state, msix_locked=locked, block=block) << (5 * i)
+        views |= pack(VIEW, state=state, msix_locked=locked, block=block) << (TDI_VIEW_BITS * i)
     width = sum(w for _, w in BLOCK_CFG)
     for b in range(NUM_BLOCKS):
         blocks |= pack(BLOCK_CFG, enable=s.enabled >> b & 1) << (width * b)

@@ -7,204 +7,45 @@ design.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import cocotb
-from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 
-from cocotb_tests.env import streams
+from cocotb_tests.env import layouts, streams
 from cocotb_tests.env.runner import simulate
-
-SOURCES = ["tdisp/tdi_lock_check.sv", "tdisp/tdi_control.sv", "tdisp/tdi_control_props.sv"]
-ENTROPY_TIMEOUT, DRAIN_TIMEOUT = 60, 80
+from cocotb_tests.tdisp.control_bench import (
+    ABORTED,
+    BAD_CONFIG,
+    BAD_INDEX,
+    BAD_NONCE,
+    BAD_REQUEST,
+    BAD_STATE,
+    DRAIN_TIMEOUT,
+    EMPTY_VIEW,
+    ENTROPY_TIMEOUT,
+    ERROR,
+    LOCK,
+    LOCKED,
+    NAMES,
+    NO_ENTROPY,
+    OK,
+    PARAMETERS,
+    RUN,
+    SOURCES,
+    START,
+    STOP,
+    STREAM,
+    TAG,
+    UNLOCKED,
+    Tb,
+)
 
 
 def test_tdi_control() -> None:
-    simulate("tdi_control", __name__, sources=SOURCES,
-             parameters={"NumTdi": 3, "EntropyTimeoutCycles": ENTROPY_TIMEOUT,
-                         "DrainTimeoutCycles": DRAIN_TIMEOUT})
-
-
-UNLOCKED, LOCKED, RUN, ERROR = range(4)
-NAMES = ("UNLOCKED", "LOCKED", "RUN", "ERROR")
-LOCK, START, STOP = 1, 2, 3
-(OK, BAD_STATE, BAD_STREAM, BAD_NONCE, NO_ENTROPY, BAD_INDEX, BAD_CONFIG, ABORTED) = range(8)
-
-CMD: streams.Fields = (
-    ("op", 2), ("tdi_idx", 8), ("stream_id", 8), ("session_tag", 16), ("lock_msix", 1),
-    ("no_fw_update", 1), ("nonce", 256),
-)
-RES: streams.Fields = (("code", 3), ("nonce", 256))
-VIEW: streams.Fields = (("state", 2), ("msix_locked", 1), ("block", 2))
-BLOCK_CFG: streams.Fields = (
-    ("enable", 1), ("is_link", 1), ("stream_id", 8), ("tc", 3), ("default_stream", 1),
-    ("tee_limited", 1), ("cfg_enable", 1), ("rid_limit", 16), ("rid_valid", 1), ("rid_base", 16),
-    ("addr_valid", 1), ("addr_base", 44), ("addr_limit", 44),
-)
-FUNC_CFG: streams.Fields = (
-    ("mse", 1), ("bme", 1), ("d3hot", 1), ("msix_enable", 1), ("msix_func_mask", 1), ("mps", 3),
-    ("mrrs", 3), ("bar0", 64),
-)
-TAG = 0x1234
-STREAM = 7
-
-
-class Function:
-    """A function model: work memory as one flag; drains and erases in a given number of cycles."""
-
-    def __init__(self) -> None:
-        self.drain_cycles = 3
-        self.erase_cycles = 5
-        self.dirty = True
-        self.erasures = 0
-        self._drain = 0
-        self._erase = 0
-
-
-class Tb:
-    """Connects the command bus, random words, streams and three function models."""
-
-    def __init__(self, dut: Any, seed: int = 1) -> None:
-        self.dut = dut
-        self.rng = random.Random(seed)
-        Clock(dut.clk_i, 10, unit="ns").start()
-        self.cmd = streams.StreamDriver(dut.clk_i, dut.cmd_valid_i, dut.cmd_ready_o, dut.cmd_i)
-        self.res = streams.StreamMonitor(dut.clk_i, dut.res_valid_o, dut.res_ready_i, dut.res_o)
-        self.blocks: list[dict[str, int]] = [
-            {"enable": 1, "stream_id": STREAM, "default_stream": 1},
-            {"enable": 1, "stream_id": 8},
-            {"enable": 0, "is_link": 1, "stream_id": 9},
-        ]
-        self.secure = [1, 1, 0]
-        self.tags = [TAG, 0x4321, 0]
-        self.funcs: list[dict[str, int]] = [
-            {"mse": 1, "bar0": 0x10_0000_0000 + 0x10000 * i} for i in range(4)]
-        self.functions = [Function() for _ in range(3)]
-        self.rnd_on = True
-        self.words: list[int] = []
-        self.error_events = [0, 0, 0]
-        self.apply()
-        for name in ("violation_i", "dma_error_i", "kill_tag_valid_i", "kill_tag_i", "rnd_i"):
-            getattr(dut, name).value = 0
-        dut.rnd_valid_i.value = 0
-        dut.drained_i.value = 0
-        dut.erased_i.value = 0b111
-        cocotb.start_soon(self._functions())
-
-    def apply(self) -> None:
-        """Drive stream and function registers."""
-        value = 0
-        for block in reversed(self.blocks):
-            value = value << 138 | streams.pack(BLOCK_CFG, **block)
-        self.dut.block_cfg_i.value = value
-        value = 0
-        for func in reversed(self.funcs):
-            value = value << 75 | streams.pack(FUNC_CFG, **func)
-        self.dut.func_cfg_i.value = value
-        self.dut.stream_secure_i.value = sum(s << b for b, s in enumerate(self.secure))
-        self.dut.stream_tag_i.value = sum(t << 16 * b for b, t in enumerate(self.tags))
-
-    async def _functions(self) -> None:
-        """Everything outside, changed at falling edges."""
-        while True:
-            await RisingEdge(self.dut.clk_i)
-            taken = int(self.dut.rnd_valid_i.value) and int(self.dut.rnd_ready_o.value)
-            if taken:
-                self.words.append(int(self.dut.rnd_i.value))
-            events = int(self.dut.error_event_o.value)
-            for i in range(3):
-                self.error_events[i] += events >> i & 1
-            await FallingEdge(self.dut.clk_i)
-            erase, quiesce = int(self.dut.erase_o.value), int(self.dut.quiesce_o.value)
-            drained = erased = 0
-            for i, f in enumerate(self.functions):
-                f._drain = f._drain + 1 if quiesce >> i & 1 else 0
-                if f._drain == 0:
-                    f.dirty = True                    # an owner may work here
-                if erase >> i & 1:
-                    f._erase = f.erase_cycles
-                    f.erasures += 1
-                elif f._erase:
-                    f._erase -= 1
-                    if f._erase == 0:
-                        f.dirty = False
-                drained |= (f._drain > f.drain_cycles) << i
-                erased |= (f._erase == 0) << i
-            self.dut.drained_i.value = drained
-            self.dut.erased_i.value = erased
-            self.dut.rnd_valid_i.value = int(self.rnd_on)
-            self.dut.rnd_i.value = self.rng.getrandbits(32)
-
-    async def cycles(self, n: int) -> None:
-        """Let n cycles pass; ends at a falling edge."""
-        for _ in range(n):
-            await FallingEdge(self.dut.clk_i)
-
-    def view(self, tdi: int) -> dict[str, int]:
-        """view_o of one TDI."""
-        return streams.unpack(VIEW, int(self.dut.view_o.value) >> 5 * tdi & 31)
-
-    def state(self, tdi: int) -> int:
-        """State of one TDI as the data path sees it."""
-        return self.view(tdi)["state"]
-
-    def quiet(self, tdi: int) -> int:
-        """quiesce_o of one TDI."""
-        return int(self.dut.quiesce_o.value) >> tdi & 1
-
-    def put(self, op: int, tdi: int, **fields: int) -> None:
-        """Issue a command without waiting."""
-        self.cmd.put(streams.pack(CMD, op=op, tdi_idx=tdi,
-                                  **{"stream_id": STREAM, "session_tag": TAG, **fields}))
-
-    async def result(self) -> dict[str, int]:
-        """The next result; returns at the falling edge after it was taken."""
-        out = streams.unpack(RES, await self.res.get())
-        await FallingEdge(self.dut.clk_i)
-        return out
-
-    async def do(self, op: int, tdi: int, **fields: int) -> dict[str, int]:
-        """A command and its result."""
-        self.put(op, tdi, **fields)
-        return await self.result()
-
-    async def start(self) -> None:
-        await streams.reset(self.dut.clk_i, self.dut.rst_i)
-        await self.cycles(2)
-
-    async def to_state(self, tdi: int, state: int) -> int:
-        """Bring an UNLOCKED TDI into a state; returns its nonce."""
-        if state == UNLOCKED:
-            return 0
-        res = await self.do(LOCK, tdi, lock_msix=tdi & 1)
-        assert res["code"] == OK
-        if state == RUN:
-            assert (await self.do(START, tdi, nonce=res["nonce"]))["code"] == OK
-        if state == ERROR:
-            await self.pulse("violation_i", 1 << tdi)
-            await self.cycles(8)
-        assert self.state(tdi) == state
-        self.error_events = [0, 0, 0]
-        return res["nonce"]
-
-    async def pulse(self, name: str, value: int) -> None:
-        """One cycle of an event input."""
-        await FallingEdge(self.dut.clk_i)
-        getattr(self.dut, name).value = value
-        await FallingEdge(self.dut.clk_i)
-        getattr(self.dut, name).value = 0
-
-    def nonce_is_stored(self, nonce: int) -> bool:
-        """Whether any register of the design still holds this nonce."""
-        stored = int(self.dut.nonce_q.value)
-        held = [stored >> 256 * i & (1 << 256) - 1 for i in range(3)]
-        held += [int(self.dut.draw_q.value), int(self.dut.res_q.value) & (1 << 256) - 1,
-                 int(self.dut.cmd_q.value) & (1 << 256) - 1]
-        return nonce in held
+    simulate("tdi_control", __name__, sources=SOURCES, parameters=PARAMETERS)
 
 
 # ---- Legal and illegal requests ----
@@ -236,7 +77,7 @@ async def every_command_in_every_state(dut) -> None:
             assert tb.error_events == [0, 0, 0], where
             assert [tb.state(i) for i in range(3) if i != tdi] == [UNLOCKED, UNLOCKED]
             if after == UNLOCKED and op == STOP:
-                assert tb.view(tdi) == {"state": 0, "msix_locked": 0, "block": 0}
+                assert tb.view(tdi) == EMPTY_VIEW
             assert (await tb.do(STOP, tdi))["code"] == OK
 
 
@@ -323,7 +164,7 @@ async def conventional_reset_unlocks_everything(dut) -> None:
     await tb.to_state(1, RUN)
     await tb.to_state(2, ERROR)
     await streams.reset(dut.clk_i, dut.rst_i)
-    assert [tb.view(i) for i in range(3)] == [{"state": 0, "msix_locked": 0, "block": 0}] * 3
+    assert [tb.view(i) for i in range(3)] == [EMPTY_VIEW] * 3
     assert int(dut.nonce_q.value) == 0
 
 
@@ -341,7 +182,7 @@ async def lock_draws_a_fresh_nonce_from_eight_words(dut) -> None:
         assert res["code"] == OK
         nonce = sum(w << 32 * i for i, w in enumerate(tb.words))
         assert len(tb.words) == 8 and res["nonce"] == nonce
-        assert tb.view(tdi) == {"state": LOCKED, "msix_locked": tdi & 1, "block": 0}
+        assert tb.view(tdi) == EMPTY_VIEW | {"state": LOCKED, "msix_locked": tdi & 1}
         assert not tb.functions[tdi].dirty, "LOCKED without erasure"
         seen.add(nonce)
         assert (await tb.do(STOP, tdi))["code"] == OK
@@ -352,13 +193,13 @@ def lock_refusals() -> Iterator[tuple[str, int, dict[str, Any]]]:
     """Conditions of LOCK that are not met: (name, expected code, what to change)."""
     yield "index", BAD_INDEX, {"tdi": 3}
     yield "index_255", BAD_INDEX, {"tdi": 255}
-    yield "stream_unknown", BAD_STREAM, {"cmd": {"stream_id": 77}}
-    yield "stream_not_default", BAD_STREAM, {"cmd": {"stream_id": 8}, "tags": [TAG, TAG, 0]}
-    yield "stream_disabled", BAD_STREAM, {"block0": {"enable": 0}}
-    yield "stream_insecure", BAD_STREAM, {"secure": [0, 1, 0]}
-    yield "other_session", BAD_STREAM, {"cmd": {"session_tag": 0x1235}}
-    yield "tag_zero", BAD_STREAM, {"cmd": {"session_tag": 0}, "tags": [0, 0, 0]}
-    yield "link_block", BAD_STREAM, {"cmd": {"stream_id": 9}, "secure": [1, 1, 1],
+    yield "stream_unknown", BAD_REQUEST, {"cmd": {"stream_id": 77}}
+    yield "stream_not_default", BAD_REQUEST, {"cmd": {"stream_id": 8}, "tags": [TAG, TAG, 0]}
+    yield "stream_disabled", BAD_REQUEST, {"block0": {"enable": 0}}
+    yield "stream_insecure", BAD_REQUEST, {"secure": [0, 1, 0]}
+    yield "other_session", BAD_REQUEST, {"cmd": {"session_tag": 0x1235}}
+    yield "tag_zero", BAD_REQUEST, {"cmd": {"session_tag": 0}, "tags": [0, 0, 0]}
+    yield "link_block", BAD_REQUEST, {"cmd": {"stream_id": 9}, "secure": [1, 1, 1],
                                      "tags": [TAG, TAG, TAG],
                                      "block2": {"enable": 1, "default_stream": 1}}
     yield "two_defaults", BAD_CONFIG, {"block1": {"default_stream": 1}}
@@ -412,7 +253,7 @@ async def disabled_or_other_default_is_no_obstacle(dut) -> None:
     tb.funcs[3] = {"mse": 0, "bar0": 0x10_0000_0000}
     tb.apply()
     assert (await tb.do(LOCK, 2))["code"] == OK
-    assert tb.view(2) == {"state": LOCKED, "msix_locked": 0, "block": 1}
+    assert tb.view(2) == EMPTY_VIEW | {"state": LOCKED, "block": 1}
 
 
 LOCK_EVENTS = ("violation", "stream_insecure", "kill_tag", "bar_moved")
@@ -460,7 +301,7 @@ async def violation_at_every_cycle_of_a_lock(dut, event: str) -> None:
             assert tb.state(tdi) == ERROR, f"delay {delay}"
             assert not tb.nonce_is_stored(res["nonce"])
         elif hit or res["code"] != OK:
-            assert res["code"] in (ABORTED, BAD_STREAM, BAD_CONFIG), f"delay {delay}"
+            assert res["code"] in (ABORTED, BAD_REQUEST, BAD_CONFIG), f"delay {delay}"
             assert res["nonce"] == 0 and tb.state(tdi) == UNLOCKED
             assert int(dut.draw_q.value) == 0 and int(dut.nonce_q.value) == 0
         tb.secure = [1, 1, 0]
@@ -566,7 +407,7 @@ async def start_from_another_session_is_refused(dut) -> None:
     await tb.start()
     nonce = await tb.to_state(0, LOCKED)
     for tag in (0x4321, 0, TAG ^ 1):
-        assert (await tb.do(START, 0, nonce=nonce, session_tag=tag))["code"] == BAD_STREAM
+        assert (await tb.do(START, 0, nonce=nonce, session_tag=tag))["code"] == BAD_REQUEST
         assert tb.state(0) == LOCKED
     assert (await tb.do(START, 0, nonce=nonce))["code"] == OK
 
@@ -627,7 +468,7 @@ async def events_and_commands_at_random_keep_the_laws(dut) -> None:
             await RisingEdge(dut.clk_i)
             value = int(dut.state_view_o.value)
             for i in range(3):
-                state = value >> 5 * i + 3 & 3
+                state = value >> layouts.TDI_VIEW_BITS * (i + 1) - 2 & 3
                 if state != history[i][-1]:
                     history[i].append(state)
 

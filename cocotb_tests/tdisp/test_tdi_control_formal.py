@@ -16,7 +16,7 @@ from cocotb_tests.tlp.prove import prove
 from sim import toolchain
 
 DESIGN = "tdisp/tdi_control.sv"
-OTHERS = ["tdisp/tdi_lock_check.sv", "tdisp/tdi_control_props.sv"]
+OTHERS = ["tdisp/tdi_lock_check.sv", "tdisp/tdi_p2p_check.sv", "tdisp/tdi_control_props.sv"]
 PARAMETERS = {"NumTdi": 2, "EntropyTimeoutCycles": 3, "DrainTimeoutCycles": 3}
 
 MUTANTS = {

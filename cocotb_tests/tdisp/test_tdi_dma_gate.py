@@ -9,6 +9,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge, Timer
 
+from cocotb_tests.env.layouts import TDI_VIEW as VIEW
 from cocotb_tests.env.runner import simulate
 from cocotb_tests.env.streams import (
     TLP_BEAT,
@@ -23,7 +24,7 @@ from cocotb_tests.env.streams import (
     unpack,
 )
 
-VIEW: Fields = (("state", 2), ("msix_locked", 1), ("block", 2))
+BLOCK_CFG: Fields = (("other", 49), ("addr_valid", 1), ("addr_base", 44), ("addr_limit", 44))
 UNLOCKED, LOCKED, RUN, ERROR = range(4)
 
 # TDISP rules as requester: (is MSI-X, state, table locked) -> T of what leaves; None: nothing may.
@@ -51,7 +52,7 @@ def memory_write(tag: int, payload: bytes) -> list[int]:
 
 async def start(dut) -> None:
     Clock(dut.clk_i, 10, unit="ns").start()
-    dut.view_i.value = 0
+    dut.view_i.value = dut.p2p_mask_i.value = dut.block_cfg_i.value = 0
     dut.in_valid_i.value = 0
     dut.in_is_msix_i.value = 0
     dut.out_ready_i.value = 0
@@ -84,6 +85,37 @@ async def every_rule_of_the_requester_table(dut) -> None:
             await RisingEdge(dut.clk_i)
             await FallingEdge(dut.clk_i)
             dut.in_valid_i.value = 0
+
+
+@cocotb.test(timeout_time=100, timeout_unit="us")
+async def peer_to_peer_writes_take_the_stream_of_their_address(dut) -> None:
+    """Bound, association valid, masked address in its range (1 MiB steps): P2P; else default."""
+    await start(dut)
+    base, limit = 0x20_0000, 0x20_0003          # address[63:20]
+    for p2p, valid, mask, address, want in (
+            (0b010, 1, 0, base << 20, 1),
+            (0b010, 1, 0, (limit << 20) + 0xFFFFC, 1),
+            (0b010, 1, 0, (limit + 1) << 20, 0),
+            (0b010, 1, 0, (base << 20) - 4, 0),
+            (0b000, 1, 0, base << 20, 0),       # not bound
+            (0b010, 0, 0, base << 20, 0),       # no association
+            (0b100, 1, 0, base << 20, 0),       # the link block is none
+            (0b010, 1, 0, 1 << 60 | base << 20, 0),
+            (0b010, 1, 1 << 40, 1 << 60 | base << 20, 1)):
+        await FallingEdge(dut.clk_i)
+        width = sum(w for _, w in BLOCK_CFG)
+        dut.block_cfg_i.value = pack(BLOCK_CFG, addr_valid=valid, addr_base=base,
+                                     addr_limit=limit) << width
+        dut.p2p_mask_i.value = mask
+        dut.view_i.value = pack(VIEW, state=RUN, p2p=p2p)
+        header = bytes([0x60, 0, 0, 1, 1, 1, 5, 0x0F]) + address.to_bytes(8, "big")
+        dut.in_i.value, dut.in_valid_i.value = tlp_to_beats(header, b"\1\2\3\4")[0], 1
+        for msix in (0, 1):
+            dut.in_is_msix_i.value = msix
+            await Timer(1, "ns")
+            got = unpack(TLP_BEAT, int(dut.out_o.value))
+            assert got["block"] == (0 if msix else want), f"{p2p:b} {valid} {mask:#x} {address:#x}"
+            assert got["t_bit"] == 1 - msix
 
 
 @cocotb.test(timeout_time=100, timeout_unit="us")

@@ -8,10 +8,9 @@ import itertools
 import cocotb
 from cocotb.triggers import Timer
 
+from cocotb_tests.env.layouts import TDI_VIEW as VIEW
 from cocotb_tests.env.runner import simulate
-from cocotb_tests.env.streams import Fields, pack
-
-VIEW: Fields = (("state", 2), ("msix_locked", 1), ("block", 2))
+from cocotb_tests.env.streams import pack
 
 # States in the encoding of DEVICE_INTERFACE_STATE.
 UNLOCKED, LOCKED, RUN, ERROR = range(4)
@@ -71,10 +70,26 @@ async def filter_is_the_table_in_every_case(dut) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
+async def shared_pages_and_peer_streams(dut) -> None:
+    """A page made non-TEE takes every kind in RUN; T=1 on a P2P stream counts as bound."""
+    for shared, p2p, bound, page in itertools.product(range(4), range(8), range(3), range(16)):
+        dut.is_tdi_i.value = 1
+        dut.view_i.value = pack(VIEW, state=RUN, block=bound, p2p=p2p, shared=shared)
+        dut.page_i.value = page
+        is_open = page in NON_TEE_PAGES[0] or (page in (10, 11) and shared >> page - 10 & 1)
+        for other, ide, t_bit in itertools.product(range(3), (0, 1), (0, 1)):
+            dut.ide_i.value, dut.t_bit_i.value, dut.block_i.value = ide, t_bit, other
+            await Timer(1, "ns")
+            trusted = ide and t_bit and (other == bound or p2p >> other & 1)
+            assert bool(dut.allow_o.value) == bool(is_open or trusted), (
+                f"shared {shared} p2p {p2p} bound {bound} page {page} block {other}")
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def management_function_takes_no_t_bit(dut) -> None:
     """F0 is no TDI: requests with T=1 are rejected, all others accepted, whatever the view says."""
     dut.is_tdi_i.value = 0
-    for view, page, ide, t_bit, block in itertools.product(range(32), (0, 1, 2, 8, 15), (0, 1),
+    for view, page, ide, t_bit, block in itertools.product(range(1024), (0, 1, 2, 8, 15), (0, 1),
                                                            (0, 1), range(4)):
         dut.view_i.value, dut.page_i.value = view, page
         dut.ide_i.value, dut.t_bit_i.value, dut.block_i.value = ide, t_bit, block

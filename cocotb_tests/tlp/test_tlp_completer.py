@@ -10,6 +10,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
+from cocotb_tests.env.layouts import TDI_VIEW as VIEW
 from cocotb_tests.env.runner import simulate
 from cocotb_tests.env.streams import (
     META,
@@ -29,7 +30,6 @@ from cocotb_tests.function import tlp
 NUM_TDI = 3
 FUNC_CFG: Fields = (("mse", 1), ("bme", 1), ("d3hot", 1), ("msix_enable", 1),
                     ("msix_func_mask", 1), ("mps", 3), ("mrrs", 3), ("bar0", 64))
-VIEW: Fields = (("state", 2), ("msix_locked", 1), ("block", 2))
 NP_REQ: Fields = (("verdict", 2), ("func", 3), ("data", 32), ("header", 128), *META)
 UNLOCKED, LOCKED, RUN, ERROR = range(4)
 V_UR, V_CA, V_READ, V_CONFIG = range(4)

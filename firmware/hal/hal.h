@@ -96,13 +96,20 @@ void hal_kill_tag(uint16_t session_tag);
 /* ---- TDI command bus --------------------------------------------------------------------------- */
 /* Result codes of the hardware (tdisp_pkg::tdi_result_e). */
 enum hal_tdi_result {
-  HAL_TDI_OK = 0, HAL_TDI_BAD_STATE = 1, HAL_TDI_BAD_STREAM = 2, HAL_TDI_BAD_NONCE = 3,
+  HAL_TDI_OK = 0, HAL_TDI_BAD_STATE = 1, HAL_TDI_BAD_REQUEST = 2, HAL_TDI_BAD_NONCE = 3,
   HAL_TDI_NO_ENTROPY = 4, HAL_TDI_BAD_INDEX = 5, HAL_TDI_BAD_CONFIG = 6, HAL_TDI_ABORTED = 7
 };
+/* p2p_mask: BIND_P2P_ADDRESS_MASK, address bits that do not count when a P2P stream is matched. */
 enum hal_tdi_result hal_tdi_lock(unsigned tdi, uint8_t stream_id, uint16_t flags,
-                                 uint16_t session_tag, uint8_t nonce[32]);
+                                 uint64_t p2p_mask, uint16_t session_tag, uint8_t nonce[32]);
 enum hal_tdi_result hal_tdi_start(unsigned tdi, uint16_t session_tag, const uint8_t nonce[32]);
 enum hal_tdi_result hal_tdi_stop(unsigned tdi);
+/* In RUN, by the locking session: pages (bit = 4 KiB page of BAR0) become non-TEE or TEE again. */
+enum hal_tdi_result hal_tdi_set_attribute(unsigned tdi, uint16_t pages, bool non_tee,
+                                          uint16_t session_tag);
+/* In RUN, by the locking session: bind or unbind a peer-to-peer stream. */
+enum hal_tdi_result hal_tdi_bind_p2p(unsigned tdi, bool bind, uint8_t stream_id,
+                                     uint16_t session_tag);
 /* DEVICE_INTERFACE_STATE encoding. */
 unsigned hal_tdi_state(unsigned tdi);
 

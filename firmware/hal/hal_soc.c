@@ -365,11 +365,14 @@ static enum hal_tdi_result tdi_command(uint32_t command, unsigned tdi) {
 }
 
 enum hal_tdi_result hal_tdi_lock(unsigned tdi, uint8_t stream_id, uint16_t flags,
-                                 uint16_t session_tag, uint8_t nonce[32]) {
+                                 uint64_t p2p_mask, uint16_t session_tag, uint8_t nonce[32]) {
   uint32_t command = TDI_OP_LOCK | (uint32_t)stream_id << 16;
   if ((flags & 1u << 0) != 0) command |= TDI_NO_FW_UPDATE;
   if ((flags & 1u << 2) != 0) command |= TDI_LOCK_MSIX;
+  if ((flags & 1u << 3) != 0) command |= TDI_BIND_P2P;
   SOC_REG(SOC_TDI, TDI_TAG) = session_tag;
+  SOC_REG(SOC_TDI, TDI_MASK_LOW) = (uint32_t)p2p_mask;
+  SOC_REG(SOC_TDI, TDI_MASK_HIGH) = (uint32_t)(p2p_mask >> 32);
   const enum hal_tdi_result result = tdi_command(command, tdi);
   if (result == HAL_TDI_OK) {
     read_registers(SOC_TDI + TDI_GIVEN, nonce, 32);
@@ -386,6 +389,19 @@ enum hal_tdi_result hal_tdi_start(unsigned tdi, uint16_t session_tag, const uint
 }
 
 enum hal_tdi_result hal_tdi_stop(unsigned tdi) { return tdi_command(TDI_OP_STOP, tdi); }
+
+enum hal_tdi_result hal_tdi_set_attribute(unsigned tdi, uint16_t pages, bool non_tee,
+                                          uint16_t session_tag) {
+  SOC_REG(SOC_TDI, TDI_TAG) = session_tag;
+  SOC_REG(SOC_TDI, TDI_PAGES) = pages;
+  return tdi_command(TDI_OP_SET_ATTRIBUTE | (non_tee ? (uint32_t)TDI_NON_TEE : 0u), tdi);
+}
+
+enum hal_tdi_result hal_tdi_bind_p2p(unsigned tdi, bool bind, uint8_t stream_id,
+                                     uint16_t session_tag) {
+  SOC_REG(SOC_TDI, TDI_TAG) = session_tag;
+  return tdi_command((bind ? TDI_OP_BIND_P2P : TDI_OP_UNBIND_P2P) | (uint32_t)stream_id << 16, tdi);
+}
 
 unsigned hal_tdi_state(unsigned tdi) {
   return tdi < 16 ? SOC_REG(SOC_TDI, TDI_STATES) >> (2 * tdi) & 3u : 0u;

@@ -91,10 +91,25 @@ enum { KEY_OP_LOAD = 0, KEY_OP_COMMIT = 1, KEY_OP_GO = 2, KEY_OP_STOP = 3, KEY_O
 #define TDI_TAG 0x04u
 #define TDI_RESULT 0x08u
 #define TDI_STATES 0x0Cu
+#define TDI_PAGES 0x10u
+#define TDI_MASK_LOW 0x14u
+#define TDI_MASK_HIGH 0x18u
 #define TDI_NONCE 0x20u
 #define TDI_GIVEN 0x40u
-enum { TDI_OP_LOCK = 1, TDI_OP_START = 2, TDI_OP_STOP = 3 };
-enum { TDI_LOCK_MSIX = 1 << 24, TDI_NO_FW_UPDATE = 1 << 25 };
+enum {
+  TDI_OP_LOCK = 1,
+  TDI_OP_START = 2,
+  TDI_OP_STOP = 3,
+  TDI_OP_SET_ATTRIBUTE = 4,
+  TDI_OP_BIND_P2P = 5,
+  TDI_OP_UNBIND_P2P = 6
+};
+enum {
+  TDI_LOCK_MSIX = 1 << 24,
+  TDI_NO_FW_UPDATE = 1 << 25,
+  TDI_BIND_P2P = 1 << 26,
+  TDI_NON_TEE = 1 << 27
+};
 
 /* System (rtl/dsm/dsm_system.sv) */
 #define SYS_WAIT 0x00u

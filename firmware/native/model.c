@@ -47,8 +47,12 @@ typedef struct {
   uint16_t tag;
   uint16_t flags;
   unsigned block;
+  unsigned p2p;    /* mask of blocks bound by BIND_P2P_STREAM */
+  uint16_t shared; /* pages made non-TEE by SET_MMIO_ATTRIBUTE */
   uint8_t nonce[32];
 } tdi_t;
+
+enum { PAGES_UPDATABLE = 0x0C00 }; /* pages of BAR0 that SET_MMIO_ATTRIBUTE may change */
 
 static model_options_t options;
 static uint32_t config[MODEL_FUNCTIONS_MAX][CONFIG_DWS];
@@ -67,6 +71,8 @@ static void tdi_error(unsigned tdi) {
   tdi_t *t = &tdis[tdi];
   if (t->state == 1 || t->state == 2) {
     t->state = 3;
+    t->p2p = 0;
+    t->shared = 0;
     memset(t->nonce, 0, sizeof t->nonce);
     events |= 1u << (HAL_EV_TDI_SHIFT + tdi);
   }
@@ -103,7 +109,7 @@ static void note_state(unsigned block) {
   if (blocks[block].was_secure && !now) {
     events |= 1u << (HAL_EV_STREAM_SHIFT + block);
     for (unsigned i = 0; i < options.num_tdi; i++) {
-      if (tdis[i].state != 0 && tdis[i].block == block) {
+      if (tdis[i].state != 0 && (tdis[i].block == block || (tdis[i].p2p >> block & 1) != 0)) {
         tdi_error(i);
       }
     }
@@ -223,7 +229,8 @@ static bool bars_overlap(unsigned function) {
 }
 
 enum hal_tdi_result hal_tdi_lock(unsigned tdi, uint8_t stream_id, uint16_t flags,
-                                 uint16_t session_tag, uint8_t nonce[32]) {
+                                 uint64_t p2p_mask, uint16_t session_tag, uint8_t nonce[32]) {
+  (void)p2p_mask; /* no TLP passes through this model */
   memset(nonce, 0, 32);
   if (tdi >= options.num_tdi) {
     return HAL_TDI_BAD_INDEX;
@@ -247,7 +254,7 @@ enum hal_tdi_result hal_tdi_lock(unsigned tdi, uint8_t stream_id, uint16_t flags
     return HAL_TDI_BAD_CONFIG;
   }
   if (found == BLOCKS || !is_secure(found) || blocks[found].tag != session_tag) {
-    return HAL_TDI_BAD_STREAM;
+    return HAL_TDI_BAD_REQUEST;
   }
   if (!hal_random(t->nonce, sizeof t->nonce)) {
     return HAL_TDI_NO_ENTROPY;
@@ -276,7 +283,7 @@ enum hal_tdi_result hal_tdi_start(unsigned tdi, uint16_t session_tag, const uint
     return HAL_TDI_BAD_NONCE;
   }
   if (!is_secure(t->block) || blocks[t->block].tag != session_tag || t->tag != session_tag) {
-    return HAL_TDI_BAD_STREAM;
+    return HAL_TDI_BAD_REQUEST;
   }
   memset(t->nonce, 0, sizeof t->nonce);
   t->state = 2;
@@ -288,6 +295,73 @@ enum hal_tdi_result hal_tdi_stop(unsigned tdi) {
     return HAL_TDI_BAD_INDEX;
   }
   memset(&tdis[tdi], 0, sizeof tdis[tdi]);
+  return HAL_TDI_OK;
+}
+
+enum hal_tdi_result hal_tdi_set_attribute(unsigned tdi, uint16_t pages, bool non_tee,
+                                          uint16_t session_tag) {
+  if (tdi >= options.num_tdi) {
+    return HAL_TDI_BAD_INDEX;
+  }
+  tdi_t *t = &tdis[tdi];
+  if (t->state != 2) {
+    return HAL_TDI_BAD_STATE;
+  }
+  if (t->tag != session_tag || pages == 0 || (pages & ~PAGES_UPDATABLE) != 0) {
+    return HAL_TDI_BAD_REQUEST;
+  }
+  t->shared = non_tee ? (uint16_t)(t->shared | pages) : (uint16_t)(t->shared & ~pages);
+  return HAL_TDI_OK;
+}
+
+/* First and last MiB of a block's address association; false if it has none. */
+static bool address_range(unsigned block, uint64_t *first, uint64_t *last) {
+  const uint32_t *association = &config[0][(REG_SELECTIVE + SELECTIVE_STRIDE * block + 0x14u) / 4];
+  *first = (uint64_t)association[2] << 12 | (association[0] >> 8 & 0xFFF);
+  *last = (uint64_t)association[1] << 12 | association[0] >> 20;
+  return (association[0] & 1) != 0 && *first <= *last;
+}
+
+static bool may_bind(const tdi_t *t, unsigned block) {
+  uint64_t first, last, other_first, other_last;
+  uint32_t c = control(block);
+  if (block == t->block || (c >> 22 & 1) != 0 || (c >> 19 & 7) != 0 ||
+      (t->p2p >> block & 1) != 0 || !is_secure(block) || blocks[block].tag != t->tag ||
+      !address_range(block, &first, &last)) {
+    return false;
+  }
+  for (unsigned i = 0; i < SELECTIVES; i++) {
+    if ((t->p2p >> i & 1) != 0 && address_range(i, &other_first, &other_last) &&
+        first <= other_last && other_first <= last) {
+      return false;
+    }
+  }
+  return true;
+}
+
+enum hal_tdi_result hal_tdi_bind_p2p(unsigned tdi, bool bind, uint8_t stream_id,
+                                     uint16_t session_tag) {
+  if (tdi >= options.num_tdi) {
+    return HAL_TDI_BAD_INDEX;
+  }
+  tdi_t *t = &tdis[tdi];
+  if (t->state != 2) {
+    return HAL_TDI_BAD_STATE;
+  }
+  unsigned named = 0;
+  unsigned found = BLOCKS;
+  for (unsigned i = 0; i < SELECTIVES; i++) {
+    if ((control(i) & 1) != 0 && control(i) >> 24 == stream_id) {
+      named++;
+      found = i;
+    }
+  }
+  bool allowed = bind ? named == 1 && (t->flags & 8) != 0 && may_bind(t, found)
+                      : named == 1 && (t->p2p >> found & 1) != 0;
+  if (t->tag != session_tag || !allowed) {
+    return HAL_TDI_BAD_REQUEST;
+  }
+  t->p2p = bind ? t->p2p | 1u << found : t->p2p & ~(1u << found);
   return HAL_TDI_OK;
 }
 

@@ -158,7 +158,7 @@ static uint32_t call(uint32_t op, const uint32_t *in, uint32_t count, uint32_t *
       hal_kill_tag((uint16_t)in[0]);
       return 0;
     case OP_TDI_LOCK:
-      out[0] = hal_tdi_lock(in[0], (uint8_t)in[1], (uint16_t)in[2], (uint16_t)in[3], out_bytes + 4);
+      out[0] = hal_tdi_lock(in[0], (uint8_t)in[1], (uint16_t)in[2], 0, (uint16_t)in[3], out_bytes + 4);
       return 9;
     case OP_TDI_START:
       out[0] = hal_tdi_start(in[0], (uint16_t)in[1], bytes_of(in + 2));

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// TDI command bus of the DSM: registers that become LOCK, START and STOP requests.
+// TDI command bus of the DSM: registers that become requests to tdi_control.
 //
-//   00 COMMAND   W  [1:0] op, [15:8] TDI, [23:16] stream ID, [24] lock MSI-X, [25] no firmware update
+//   00 COMMAND   W  [2:0] op, [15:8] TDI, [23:16] stream ID, [24] lock MSI-X, [25] no firmware update,
+//                   [26] bind P2P, [27] non-TEE
 //   04 TAG       W  session tag for the following commands
 //   08 RESULT    R  stalls until the last command was answered: [2:0] tdi_result_e
 //   0C STATES    R  [2i+1:2i] state of TDI i
+//   10 PAGES     W  [15:0] pages of BAR0 for SET_ATTRIBUTE
+//   14 MASK_LOW  W  BIND_P2P_ADDRESS_MASK for LOCK
+//   18 MASK_HIGH W
 //   20..3C NONCE W  eight words, 32 bytes in memory order; erased when the command has been taken
 //   40..5C GIVEN R  nonce of the last LOCK, zero after anything else
 //
@@ -36,6 +40,9 @@ module dsm_tdi_bus
   localparam logic [13:0] REG_TAG     = 14'd1;
   localparam logic [13:0] REG_RESULT  = 14'd2;
   localparam logic [13:0] REG_STATES  = 14'd3;
+  localparam logic [13:0] REG_PAGES   = 14'd4;
+  localparam logic [13:0] REG_MASK_LO = 14'd5;
+  localparam logic [13:0] REG_MASK_HI = 14'd6;
 
   typedef enum logic [1:0] {StIdle, StSend, StWait} state_e;
 
@@ -43,7 +50,8 @@ module dsm_tdi_bus
   tdisp_pkg::tdi_cmd_t    cmd_q;
   tdisp_pkg::tdi_result_e code_q;
   logic [255:0]           nonce_q, given_q;   // byte 0 = [255:248]
-  logic [15:0]            tag_q;
+  logic [15:0]            tag_q, pages_q;
+  logic [63:0]            mask_q;
   logic                   is_write, is_issue, is_nonce, is_given, needs_idle;
   logic [2:0]             word;
   logic [31:0]            states;
@@ -65,12 +73,16 @@ module dsm_tdi_bus
           state_q <= StSend;
           given_q <= '0;
           cmd_q   <= '{
-            op:           tdisp_pkg::tdi_op_e'(reg_req_i.wdata[1:0]),
+            op:           tdisp_pkg::tdi_op_e'(reg_req_i.wdata[2:0]),
             tdi_idx:      reg_req_i.wdata[15:8],
             stream_id:    reg_req_i.wdata[23:16],
             session_tag:  tag_q,
             lock_msix:    reg_req_i.wdata[24],
             no_fw_update: reg_req_i.wdata[25],
+            bind_p2p:     reg_req_i.wdata[26],
+            non_tee:      reg_req_i.wdata[27],
+            pages:        pages_q,
+            p2p_mask:     mask_q,
             nonce:        256'd0};
         end
       end
@@ -96,13 +108,18 @@ module dsm_tdi_bus
         given_q <= '0;
       end
     endcase
-    if (is_write && reg_req_i.addr == REG_TAG) tag_q <= reg_req_i.wdata[15:0];
+    if (is_write && reg_req_i.addr == REG_TAG)     tag_q         <= reg_req_i.wdata[15:0];
+    if (is_write && reg_req_i.addr == REG_PAGES)   pages_q       <= reg_req_i.wdata[15:0];
+    if (is_write && reg_req_i.addr == REG_MASK_LO) mask_q[31:0]  <= reg_req_i.wdata;
+    if (is_write && reg_req_i.addr == REG_MASK_HI) mask_q[63:32] <= reg_req_i.wdata;
     if (rst_i) begin
       state_q <= StIdle;
       code_q  <= tdisp_pkg::ResAborted;
       nonce_q <= '0;
       given_q <= '0;
       tag_q   <= '0;
+      pages_q <= '0;
+      mask_q  <= '0;
     end
   end
 

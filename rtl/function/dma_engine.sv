@@ -248,6 +248,7 @@ module dma_engine
     .abandon_i        (end_run),
     .run_is_trusted_i (run_state_q == StRun),
     .run_block_i      (run_block_q),
+    .p2p_i            (view_i.p2p),
     .free_valid_o     (slot_free),
     .tag_o            (tag),
     .open_i           (open_read),
@@ -520,6 +521,6 @@ module dma_engine
   end
 
   logic unused;
-  assign unused = ^{view_i.msix_locked, cfg_i, end_offset, length_q};
+  assign unused = ^{view_i.msix_locked, view_i.shared, cfg_i, end_offset, length_q};
 
 endmodule

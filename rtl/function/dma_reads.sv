@@ -34,6 +34,7 @@ module dma_reads
   input  logic                 abandon_i,
   input  logic                 run_is_trusted_i, // requests of this run carry T=1 ...
   input  logic [1:0]           run_block_i,      // ... on this block
+  input  logic [2:0]           p2p_i,            // or on one of these, now (ide_rx knows which)
 
   // new requests
   output logic                 free_valid_o,
@@ -129,7 +130,15 @@ module dma_reads
 
   assign is_ours = slot.used && cpl_tag[4:2] == slot.generation && cpl_tag[9:5] == '0
                    && hdr_type(h) == TYPE_CPL;
-  assign is_protected = !slot.trusted || (cpl_i.meta.ide && cpl_i.meta.block == slot.block);
+  logic by_p2p;
+  always_comb begin
+    by_p2p = 1'b0;
+    for (int unsigned b = 0; b < 3; b++) begin
+      if (cpl_i.meta.block == 2'(b) && p2p_i[b]) by_p2p = 1'b1;
+    end
+  end
+  assign is_protected = !slot.trusted ||
+                        (cpl_i.meta.ide && (cpl_i.meta.block == slot.block || by_p2p));
   assign is_success   = h[79:77] == CPL_SC;
   assign is_next      = hdr_has_data(h) && cpl_dws <= slot.dws_left
                         && h[75:64] == 12'({slot.dws_left, 2'b00})

@@ -34,26 +34,33 @@ package tdisp_pkg;
   endfunction
 
   // Command bus: DSM to tdi_control. One command, one result beat (STOP answers after erasure).
-  typedef enum logic [1:0] {
-    CmdLock  = 2'd1,
-    CmdStart = 2'd2,
-    CmdStop  = 2'd3
+  typedef enum logic [2:0] {
+    CmdLock         = 3'd1,
+    CmdStart        = 3'd2,
+    CmdStop         = 3'd3,
+    CmdSetAttribute = 3'd4,  // SET_MMIO_ATTRIBUTE: pages in `pages` become non_tee or TEE
+    CmdBindP2p      = 3'd5,
+    CmdUnbindP2p    = 3'd6
   } tdi_op_e;
 
   typedef struct packed {
     tdi_op_e      op;
     logic [7:0]   tdi_idx;
-    logic [7:0]   stream_id;     // LOCK: default stream
-    logic [15:0]  session_tag;   // LOCK, START: session that asks
+    logic [7:0]   stream_id;     // LOCK: default stream; BIND, UNBIND: P2P stream
+    logic [15:0]  session_tag;   // session that asks; STOP: not looked at
     logic         lock_msix;     // LOCK flag bit 2
     logic         no_fw_update;  // LOCK flag bit 0
+    logic         bind_p2p;      // LOCK flag bit 3
+    logic         non_tee;       // SET_ATTRIBUTE: the new IS_NON_TEE_MEM
+    logic [15:0]  pages;         // SET_ATTRIBUTE: mask of pages of BAR0
+    logic [63:0]  p2p_mask;      // LOCK: BIND_P2P_ADDRESS_MASK, address bits to clear
     logic [255:0] nonce;         // START
   } tdi_cmd_t;
 
   typedef enum logic [2:0] {
     ResOk         = 3'd0,
     ResBadState   = 3'd1,  // INVALID_INTERFACE_STATE
-    ResBadStream  = 3'd2,  // stream not Secure/default, key missing, other session: INVALID_REQUEST
+    ResBadRequest = 3'd2,  // stream, session, page or flag does not fit: INVALID_REQUEST
     ResBadNonce   = 3'd3,  // INVALID_NONCE
     ResNoEntropy  = 3'd4,  // INSUFFICIENT_ENTROPY
     ResBadIndex   = 3'd5,  // INVALID_INTERFACE
@@ -71,6 +78,9 @@ package tdisp_pkg;
     tdi_state_e  state;
     logic        msix_locked;  // LOCK_MSIX was set: table and PBA are TEE pages
     logic [1:0]  block;        // bound IDE stream block (valid outside CONFIG_UNLOCKED)
+    logic [2:0]  p2p;          // stream blocks bound by BIND_P2P_STREAM; zero outside RUN
+    logic [1:0]  shared;       // updatable pages that SET_MMIO_ATTRIBUTE made non-TEE; zero
+                               // outside RUN
   } tdi_view_t;
 
   // BAR0 of a TDI, 4 KiB pages, 64 KiB in all.
@@ -82,12 +92,27 @@ package tdisp_pkg;
   localparam logic [3:0] PAGE_MSIX_PBA    = 4'd3;
   localparam logic [3:0] PAGE_WORK_MEMORY = 4'd8;  // first of four by default, TEE
 
-  function automatic logic page_is_tee(input logic [3:0] page, input logic msix_locked);
+  localparam logic [3:0] PAGE_UPDATABLE   = 4'd10; // first of two: IS_MEM_ATTR_UPDATABLE
+  localparam logic [15:0] PAGES_UPDATABLE = 16'h0C00;
+
+  function automatic logic page_is_tee(input logic [3:0] page, input tdi_view_t view);
     unique case (page)
       PAGE_STATUS:                    return 1'b0;
-      PAGE_MSIX_TABLE, PAGE_MSIX_PBA: return msix_locked;
+      PAGE_MSIX_TABLE, PAGE_MSIX_PBA: return view.msix_locked;
+      PAGE_UPDATABLE:                 return !view.shared[0];
+      PAGE_UPDATABLE + 4'd1:          return !view.shared[1];
       default:                        return 1'b1;
     endcase
+  endfunction
+
+  // A stream that LOCK or BIND_P2P_STREAM bound to the TDI.
+  function automatic logic block_is_bound(input logic [1:0] block, input tdi_view_t view);
+    logic bound;
+    bound = block == view.block;
+    for (int unsigned b = 0; b < 3; b++) begin
+      if (block == 2'(b) && view.p2p[b]) bound = 1'b1;
+    end
+    return bound;
   endfunction
 
 endpackage

@@ -106,7 +106,7 @@ module config_watch
       end
       for (int unsigned b = 0; b < NUM_BLOCKS; b++) begin
         if ((hits_control[b] || hits_association[b]) && view_i[i].state != StUnlocked
-            && view_i[i].block == 2'(b)) begin
+            && block_is_bound(2'(b), view_i[i])) begin
           violation_o[i] = 1'b1;
         end
       end

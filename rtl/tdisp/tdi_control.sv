@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The TDISP state of every TDI, and the command bus by which firmware asks for LOCK, START and STOP
-// (PCIe Base 6.x, chapter 11). Firmware asks, this block decides.
+// The TDISP state of every TDI, and the command bus by which firmware asks for LOCK, START, STOP and
+// the requests that are legal in RUN (PCIe Base 6.x, chapter 11). Firmware asks, this block decides.
 //
 // Contract
 //   One command at a time, for all TDIs; one result beat each.
@@ -10,11 +10,14 @@
 //          of draining the view is closed (it reads ERROR), so nothing enters behind the erasure.
 //          A violation at any time of a LOCK ends it with ResAborted in UNLOCKED. A DMA error of
 //          the requests that are being drained is no violation: they belong to the earlier owner.
-//   START  state LOCKED, session of the LOCK, stream still Secure under it (ResBadStream), nonce
+//   START  state LOCKED, session of the LOCK, stream still Secure under it (ResBadRequest), nonce
 //          equal over all 256 bits at once (ResBadNonce, stays LOCKED, nonce kept): RUN.
+//   SET_ATTRIBUTE, BIND_P2P, UNBIND_P2P: state RUN and session of the LOCK, else refused without
+//          effect. SET_ATTRIBUTE only for updatable pages; BIND_P2P only if the LOCK permitted it and
+//          tdi_p2p_check finds the stream. What they changed ends with RUN, in the cycle of the event.
 //   STOP   any state: closed at once (ERROR in the view), drained, erased, UNLOCKED, then answered.
 //          It waits without limit; the function's completion timeout bounds it.
-//   Events that end LOCKED and RUN: violation_i, the bound stream not Secure or not of the locking
+//   Events that end LOCKED and RUN: violation_i, a bound stream not Secure or not of the locking
 //   session, kill_tag, dma_error_i. view_o and quiesce_o answer in the same cycle (dma_error_i: in
 //   the next); the nonce is zero and erasure starts in the next. error_event_o pulses.
 //   The nonce exists in LOCKED and, until taken, in the result of LOCK. SEC: TDI.NONCE
@@ -62,6 +65,7 @@ module tdi_control
   output logic [NumTdi-1:0]              erase_o,
   input  logic [NumTdi-1:0]              erased_i,
   output tdi_view_t [NumTdi-1:0]         view_o,
+  output logic [NumTdi-1:0][63:20]       p2p_mask_o,    // address bits that P2P matching ignores
   output tdi_view_t [NumTdi-1:0]         state_view_o,
   output logic [NumTdi-1:0]              error_event_o
 );
@@ -92,6 +96,10 @@ module tdi_control
   logic [NumTdi-1:0][1:0]        block_d, block_q;
   logic [NumTdi-1:0][15:0]       tag_d, tag_q;         // session that locked it
   logic [NumTdi-1:0]             msix_locked_d, msix_locked_q;
+  logic [NumTdi-1:0]             p2p_allowed_d, p2p_allowed_q;  // LOCK flag BIND_P2P
+  logic [NumTdi-1:0][63:20]      p2p_mask_d, p2p_mask_q;
+  logic [NumTdi-1:0][2:0]        p2p_d, p2p_q;         // blocks bound besides block_q
+  logic [NumTdi-1:0][1:0]        shared_d, shared_q;   // updatable pages that are non-TEE now
   logic [NumTdi-1:0][255:0]      nonce_d, nonce_q;
   logic [NumTdi-1:0]             erase_d, erase_q, dma_error_q;
   logic [NumTdi-1:0]             event_hit, leaves;    // an event; it ends LOCKED or RUN
@@ -99,7 +107,7 @@ module tdi_control
 
   // The one command in work
   step_e                         step_d, step_q;
-  /* verilator lint_off UNUSEDSIGNAL */  // no_fw_update: see the contract
+  /* verilator lint_off UNUSEDSIGNAL */  // no_fw_update: see the contract; low bits of p2p_mask
   tdi_cmd_t                      cmd_d, cmd_q;
   /* verilator lint_on UNUSEDSIGNAL */
   tdi_res_t                      res_d, res_q;
@@ -113,6 +121,8 @@ module tdi_control
   logic [1:0]                    check_block;
   logic                          lock_event, lock_broken, nonce_equal, session_ok;
   logic [NumTdi-1:0]             do_lock, do_start, do_leave, do_stop;  // one-hot, this cycle
+  logic                          p2p_bind_ok, p2p_unbind_ok, pages_ok;
+  logic [1:0]                    p2p_block;
 
   assign idx    = cmd_q.tdi_idx[IdxWidth-1:0];
   assign idx_ok = cmd_q.tdi_idx < 8'(NumTdi);
@@ -124,6 +134,24 @@ module tdi_control
     .result_o      (check_result),
     .block_o       (check_block)
   );
+
+  // The TDI that the command names.
+  logic [1:0]   cmd_block;
+  logic [2:0]   cmd_p2p;
+  logic         cmd_p2p_allowed;
+
+  tdi_p2p_check u_p2p_check (
+    .stream_id_i     (cmd_q.stream_id),
+    .session_tag_i   (cmd_q.session_tag),
+    .default_block_i (cmd_block),
+    .bound_i         (cmd_p2p),
+    .block_cfg_i, .stream_secure_i, .stream_tag_i,
+    .bind_ok_o       (p2p_bind_ok),
+    .unbind_ok_o     (p2p_unbind_ok),
+    .block_o         (p2p_block)
+  );
+
+  assign pages_ok = cmd_q.pages != '0 && (cmd_q.pages & ~PAGES_UPDATABLE) == '0;
 
   // ---- Events -----------------------------------------------------------------------------------
 
@@ -141,6 +169,9 @@ module tdi_control
     for (int unsigned i = 0; i < NumTdi; i++) begin
       event_hit[i] = violation_i[i] || dma_error_q[i] || !stream_holds(block_q[i], tag_q[i]) ||
                      (kill_tag_valid_i && kill_tag_i == tag_q[i]);
+      for (int unsigned b = 0; b < NUM_BLOCKS; b++) begin
+        if (p2p_q[i][b] && !stream_holds(2'(b), tag_q[i])) event_hit[i] = 1'b1;
+      end
       leaves[i]    = event_hit[i] && (state_q[i] == StLocked || state_q[i] == StRun);
     end
   end
@@ -179,12 +210,18 @@ module tdi_control
     cmd_leaves  = 1'b1;
     cmd_drained = 1'b0;
     cmd_erased  = 1'b0;
+    cmd_block       = '0;
+    cmd_p2p         = '0;
+    cmd_p2p_allowed = 1'b0;
     for (int unsigned i = 0; i < NumTdi; i++) begin
       if (idx_ok && idx == IdxWidth'(i)) begin
         cmd_state   = state_q[i];
         cmd_leaves  = event_hit[i];
         cmd_drained = drained_i[i];
         cmd_erased  = erased_i[i];
+        cmd_block       = block_q[i];
+        cmd_p2p         = p2p_q[i];
+        cmd_p2p_allowed = p2p_allowed_q[i];
       end
     end
   end
@@ -194,7 +231,8 @@ module tdi_control
   assign res_o       = res_q;
   assign rnd_ready_o = step_q == StNonce;
 
-  logic want_lock, want_start, want_leave, want_stop, want_erase;
+  logic want_lock, want_start, want_leave, want_stop, want_erase, want_attribute, want_bind,
+        want_unbind;
 
   always_comb begin
     step_d       = step_q;
@@ -209,6 +247,9 @@ module tdi_control
     want_leave   = 1'b0;
     want_stop    = 1'b0;
     want_erase   = 1'b0;
+    want_attribute = 1'b0;
+    want_bind    = 1'b0;
+    want_unbind  = 1'b0;
 
     unique case (step_q)
       StIdle: begin
@@ -236,12 +277,41 @@ module tdi_control
             end
             CmdStart: begin
               if (cmd_state != StLocked)       res_d.code = ResBadState;
-              else if (!session_ok)            res_d.code = ResBadStream;
+              else if (!session_ok)            res_d.code = ResBadRequest;
               else if (cmd_leaves)             res_d.code = ResAborted;
               else if (!nonce_equal)           res_d.code = ResBadNonce;
               else begin
                 res_d.code = ResOk;
                 want_start = 1'b1;
+              end
+            end
+            CmdSetAttribute: begin
+              if (cmd_state != StRun)             res_d.code = ResBadState;
+              else if (!session_ok || !pages_ok)  res_d.code = ResBadRequest;
+              else if (cmd_leaves)                res_d.code = ResAborted;
+              else begin
+                res_d.code     = ResOk;
+                want_attribute = 1'b1;
+              end
+            end
+            CmdBindP2p: begin
+              if (cmd_state != StRun)             res_d.code = ResBadState;
+              else if (!session_ok || !cmd_p2p_allowed || !p2p_bind_ok)
+                                                  res_d.code = ResBadRequest;
+              else if (cmd_leaves)                res_d.code = ResAborted;
+              else begin
+                res_d.code = ResOk;
+                want_bind  = 1'b1;
+              end
+            end
+            CmdUnbindP2p: begin
+              if (cmd_state != StRun)             res_d.code = ResBadState;
+              else if (!session_ok || !p2p_unbind_ok)
+                                                  res_d.code = ResBadRequest;
+              else if (cmd_leaves)                res_d.code = ResAborted;
+              else begin
+                res_d.code  = ResOk;
+                want_unbind = 1'b1;
               end
             end
             CmdStop: begin
@@ -358,12 +428,33 @@ module tdi_control
       block_d[i]       = do_lock[i] ? lock_block_q : block_q[i];
       tag_d[i]         = do_lock[i] ? cmd_q.session_tag : tag_q[i];
       msix_locked_d[i] = do_lock[i] ? cmd_q.lock_msix : msix_locked_q[i];
+      p2p_allowed_d[i] = do_lock[i] ? cmd_q.bind_p2p : p2p_allowed_q[i];
+      p2p_mask_d[i]    = do_lock[i] ? cmd_q.p2p_mask[63:20] : p2p_mask_q[i];
+      p2p_d[i]         = p2p_q[i];
+      shared_d[i]      = shared_q[i];
+      for (int unsigned b = 0; b < NUM_BLOCKS; b++) begin
+        if (mine && p2p_block == 2'(b)) begin
+          if (want_bind)   p2p_d[i][b] = 1'b1;
+          if (want_unbind) p2p_d[i][b] = 1'b0;
+        end
+      end
+      for (int unsigned k = 0; k < 2; k++) begin
+        if (mine && want_attribute && cmd_q.pages[32'(PAGE_UPDATABLE) + k]) begin
+          shared_d[i][k] = cmd_q.non_tee;
+        end
+      end
       nonce_d[i]       = do_lock[i] ? draw_q : nonce_q[i];
       if (state_d[i] != StLocked) nonce_d[i] = '0;   // SEC: TDI.NONCE
+      if (state_d[i] != StRun) begin
+        p2p_d[i]    = '0;
+        shared_d[i] = '0;
+      end
       if (state_d[i] == StUnlocked) begin
         block_d[i]       = '0;
         tag_d[i]         = '0;
         msix_locked_d[i] = 1'b0;
+        p2p_allowed_d[i] = 1'b0;
+        p2p_mask_d[i]    = '0;
       end
       // Erasure starts at once; STOP and LOCK repeat it when the function is quiet.
       erase_d[i] = leaves[i] || (want_erase && mine) ||
@@ -375,7 +466,8 @@ module tdi_control
 
       // SEC: TDI.SAME_CYCLE. The view closes in the cycle of the event.
       view_o[i] = '{state: closed[i] ? StError : state_q[i], msix_locked: msix_locked_q[i],
-                    block: block_q[i]};
+                    block: block_q[i], p2p: closed[i] ? 3'd0 : p2p_q[i],
+                    shared: closed[i] ? 2'd0 : shared_q[i]};
 
       quiesce_o[i] = 1'b1;
       if (view_o[i].state == StRun || view_o[i].state == StUnlocked) quiesce_o[i] = 1'b0;
@@ -385,16 +477,21 @@ module tdi_control
   // Apart from the block above: violations are computed from these, and must not seem to loop.
   for (genvar i = 0; i < int'(NumTdi); i++) begin : gen_state_view
     assign state_view_o[i] = '{state: state_q[i], msix_locked: msix_locked_q[i],
-                               block: block_q[i]};
+                               block: block_q[i], p2p: p2p_q[i], shared: shared_q[i]};
   end
 
-  assign erase_o = erase_q;
+  assign erase_o    = erase_q;
+  assign p2p_mask_o = p2p_mask_q;
 
   always_ff @(posedge clk_i) begin
     state_q       <= state_d;
     block_q       <= block_d;
     tag_q         <= tag_d;
     msix_locked_q <= msix_locked_d;
+    p2p_allowed_q <= p2p_allowed_d;
+    p2p_mask_q    <= p2p_mask_d;
+    p2p_q         <= p2p_d;
+    shared_q      <= shared_d;
     nonce_q       <= nonce_d;
     erase_q       <= erase_d;
     dma_error_q   <= dma_error_i;
@@ -410,6 +507,10 @@ module tdi_control
       block_q       <= '0;
       tag_q         <= '0;
       msix_locked_q <= '0;
+      p2p_allowed_q <= '0;
+      p2p_mask_q    <= '0;
+      p2p_q         <= '0;
+      shared_q      <= '0;
       nonce_q       <= '0;
       erase_q       <= '0;
       dma_error_q   <= '0;

@@ -6,9 +6,12 @@
 // eop, so a TLP is never cut.
 //
 //   what      CONFIG_UNLOCKED   LOCKED   RUN                        ERROR
-//   DMA       T=0, associate    drop     T=1 on the bound block     drop
+//   DMA       T=0, associate    drop     T=1 on the bound block *   drop
 //   MSI-X     T=0, associate    T=0      T=1 if the table is        T=0
 //                                        locked, else T=0
+//
+// * a block of BIND_P2P_STREAM if the address, without the bits of BIND_P2P_ADDRESS_MASK, lies in
+//   its address association; else the default stream, the block of LOCK.
 //
 // A dropped TLP is taken from the function and `dropped_o` pulses at its sop.
 // SEC: TDI.DMA_GATE. out_valid_o falls without a handshake in exactly one case: a sop beat waits
@@ -23,7 +26,13 @@ module tdi_dma_gate
   input  logic      clk_i,
   input  logic      rst_i,
 
+  /* verilator lint_off UNUSEDSIGNAL */  // non-TEE pages are the completer's business
   input  tdi_view_t view_i,
+  /* verilator lint_on UNUSEDSIGNAL */
+  input  logic [63:20] p2p_mask_i,     // address bits to clear before matching
+  /* verilator lint_off UNUSEDSIGNAL */  // only the address associations of selective blocks
+  input  ide_pkg::block_cfg_t [ide_pkg::NUM_BLOCKS-1:0] block_cfg_i,
+  /* verilator lint_on UNUSEDSIGNAL */
 
   // from the function
   input  logic      in_valid_i,
@@ -57,6 +66,20 @@ module tdi_dma_gate
     end
   end
 
+  logic [63:20] masked;
+  logic [1:0]   block;
+  assign masked = 44'(pcie_pkg::hdr_address(in_i.header) >> 20) & ~p2p_mask_i;
+
+  always_comb begin
+    block = view_i.block;
+    for (int unsigned b = 0; b < ide_pkg::NUM_SELECTIVE; b++) begin
+      if (!in_is_msix_i && view_i.p2p[b] && block_cfg_i[b].addr_valid &&
+          masked >= block_cfg_i[b].addr_base && masked <= block_cfg_i[b].addr_limit) begin
+        block = 2'(b);
+      end
+    end
+  end
+
   assign pass        = in_tlp_q ? pass_q : (allow && in_i.sop);
   assign out_valid_o = in_valid_i && pass;
   assign in_ready_o  = pass ? out_ready_i : 1'b1;
@@ -70,7 +93,7 @@ module tdi_dma_gate
     out_o.meta.ide       = trusted;
     out_o.meta.t_bit     = trusted;
     out_o.meta.associate = !trusted;
-    out_o.meta.block     = trusted ? view_i.block : 2'd0;
+    out_o.meta.block     = trusted ? block : 2'd0;
     out_o.meta.stream_id = '0;
   end
 

@@ -6,6 +6,9 @@
 // in the very cycle in which the TDI leaves RUN. Configuration requests are not asked about here:
 // they are admitted in every state.
 //
+// Bound are the block of LOCK and, in RUN, those of BIND_P2P_STREAM; a page that
+// SET_MMIO_ATTRIBUTE made non-TEE is one in RUN only.
+//
 //   state              page      plain or T=0   T=1, bound block   T=1, other block
 //   CONFIG_UNLOCKED    any       accept         reject             reject
 //   other, non-TEE     any       accept         accept             accept
@@ -27,11 +30,11 @@ module tdi_filter
   output logic       allow_o
 );
 
-  logic is_trusted;  // T=1 on the stream block that LOCK bound to the TDI
+  logic is_trusted;  // T=1 on a stream block that is bound to the TDI
   logic is_tee_page;
 
-  assign is_trusted  = ide_i && t_bit_i && block_i == view_i.block;
-  assign is_tee_page = page_is_tee(page_i, view_i.msix_locked);
+  assign is_trusted  = ide_i && t_bit_i && block_is_bound(block_i, view_i);
+  assign is_tee_page = page_is_tee(page_i, view_i);
 
   // SEC: TDI.FILTER
   always_comb begin

@@ -74,12 +74,12 @@ module tdi_lock_check
   end
 
   always_comb begin
-    result_o = ResBadStream;
+    result_o = ResBadRequest;
     block_o  = block;
     if (several_defaults)              result_o = ResBadConfig;
-    else if (!found)                   result_o = ResBadStream;
+    else if (!found)                   result_o = ResBadRequest;
     else if (!tc_is_zero)              result_o = ResBadConfig;
-    else if (!keyed)                   result_o = ResBadStream;
+    else if (!keyed)                   result_o = ResBadRequest;
     else if (overlap)                  result_o = ResBadConfig;
     else                               result_o = ResOk;
   end

@@ -59,6 +59,7 @@ module tio_endpoint
   block_cfg_t [NUM_BLOCKS-1:0] block_cfg;
   tdi_view_t  [NumTdi-1:0]     view;        // closed in the cycle of an event
   tdi_view_t  [NumTdi-1:0]     state_view;  // from registers
+  logic [NumTdi-1:0][63:20]    p2p_mask;
   logic [12:0]                 bus_dev;
   logic                        bus_dev_change;
   cfg_write_event_t            write_event;
@@ -256,7 +257,7 @@ module tio_endpoint
     .stream_secure_i(stream_secure), .stream_tag_i(stream_tag),
     .kill_tag_valid_i(kill_valid), .kill_tag_i(kill_tag), .func_cfg_i(func_cfg),
     .quiesce_o(quiesce), .drained_i(drained), .erase_o(erase), .erased_i(erased),
-    .view_o(view), .state_view_o(state_view), .error_event_o(tdi_error_event)
+    .view_o(view), .p2p_mask_o(p2p_mask), .state_view_o(state_view), .error_event_o(tdi_error_event)
   );
 
   // ---- functions --------------------------------------------------------------------------------
@@ -301,7 +302,7 @@ module tio_endpoint
     );
 
     tdi_dma_gate u_gate (
-      .clk_i, .rst_i, .view_i(view[i]),
+      .clk_i, .rst_i, .view_i(view[i]), .p2p_mask_i(p2p_mask[i]), .block_cfg_i(block_cfg),
       .in_valid_i(f_tx_valid), .in_ready_o(f_tx_ready), .in_i(f_tx),
       .in_is_msix_i(f_tx_is_msix), .dropped_o(f_dropped),
       .out_valid_o(src_valid[SrcTdi+i]), .out_ready_i(src_ready[SrcTdi+i]),
