@@ -106,7 +106,7 @@ def test_whole_conversation(device: Device, spdm: int, secured: int) -> None:
     reports = [run(tdisp.report(session, TDI, portion_bytes=n), perform) for n in (0x40, 0x400)]
     assert reports[0] == reports[1]
     assert [(item.pages, item.attributes) for item in reports[0].ranges] == [
-        (1, 4), (1, 0), (1, 1), (1, 2), (4, 0)]
+        (1, 4), (1, 0), (1, 1), (1, 2), (2, 0), (2, 8)]
     run(tdisp.start(session, TDI, nonce), perform)
     assert run(tdisp.state(session, TDI), perform) == TdiState.RUN
 
