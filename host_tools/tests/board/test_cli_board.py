@@ -33,8 +33,8 @@ from teeio.host import Host
 
 PACKAGE = Path(teeio.__file__).resolve().parents[1]
 REPOSITORY = os.environ.get("TEEIO_REPO", str(PACKAGE.parent))
-COMMANDS = ["demo", "check", "sim", "sim start", "sim stop", "sim list", "connect", "bind",
-            "start", "unbind", "disconnect", "info", "provision"]
+COMMANDS = ["demo", "check", "serve", "decode", "sim", "sim start", "sim stop", "sim list",
+            "connect", "bind", "start", "unbind", "disconnect", "info", "provision"]
 
 
 @dataclass

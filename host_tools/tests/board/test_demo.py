@@ -43,7 +43,7 @@ PLANTED = bytes.fromhex("5d21c8e07b94f3166a0fd2873ce95b40") * 16
 # Where secrets are made: the function that builds a `Secret`, and the calls that are wrapped.
 KINDS = {
     "EphemeralKey.agree", "ECDH scalar", "KeySchedule.handshake", "KeySchedule.application",
-    "KeySchedule._expand", "Tsm._key_stream", "IDE key at the root port", "private DMA buffer",
+    "KeySchedule._expand", "Tsm._program_keys", "IDE key at the root port", "private DMA buffer",
     "trusted MMIO write",
 }  # fmt: skip
 
