@@ -59,6 +59,7 @@ class MessageTsm(Tsm):
         return [0] if self.functions else []
 
     def _key_stream(self) -> Steps[None]:
+        self._keyed = False
         answer = yield from ide_km.query(self._session(), self.policy.port_index)
         self._observe("IDE_KM", f"port {answer.port_index} of {answer.max_port_index} is"
                       f" {bdf_name(answer.requester_id)}")
