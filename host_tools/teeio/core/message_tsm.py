@@ -11,7 +11,7 @@ from __future__ import annotations
 from teeio.core import ide_km
 from teeio.core.capabilities import MESSAGES
 from teeio.core.doe_mailbox import DoeMailbox
-from teeio.core.enumerate import DEVCAP_TEE_IO, Function, bdf_name
+from teeio.core.enumerate import BAR_WINDOW, DEVCAP_TEE_IO, Function, bdf_name
 from teeio.core.ops import Steps
 from teeio.core.spdm_crypto import Rng
 from teeio.core.tsm import Observer, Tsm, TsmPolicy
@@ -36,7 +36,8 @@ class MessageTsm(Tsm):
         self.mailbox: DoeMailbox | None = None
         self._keyed = False
 
-    def discover(self, bus: int = 1) -> Steps[list[Function]]:
+    def discover(self, bus: int = 1, window: int = BAR_WINDOW,
+                 window_bytes: int | None = None) -> Steps[list[Function]]:
         """Takes the interface as given: there is no configuration space to look at."""
         self.functions = [Function(self.interface, 0, 0, 0, 0, device_capabilities=DEVCAP_TEE_IO)]
         self._observe("skipped", "enumeration and the certificate's match with it: no"
