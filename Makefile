@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools lint test test-long demo firmware provision vboard synth clean
+.PHONY: help setup tools lint test test-long demo firmware provision vboard dsm-native synth clean
 
 help:
 	@echo "make setup      virtual environment and pip packages"
@@ -20,6 +20,7 @@ help:
 	@echo "make synth      the whole endpoint through read_slang and synth_ecp5, cells per block"
 	@echo "make firmware   boot ROM and firmware images"
 	@echo "make vboard     build the virtual board"
+	@echo "make dsm-native the firmware as a Linux process; teeio reaches it as native:"
 	@echo "make clean      remove build/"
 
 tools:
@@ -45,6 +46,9 @@ firmware: $(STAMP)
 
 vboard: $(STAMP)
 	$(BIN)/python -m sim.vboard
+
+dsm-native: $(STAMP)
+	$(BIN)/python -m sim.native
 
 demo: $(STAMP)
 	$(BIN)/teeio demo

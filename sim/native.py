@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import socket
 import struct
@@ -335,8 +336,9 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     target = OUT / NAME
-    target.unlink(missing_ok=True)
-    target.symlink_to(program.relative_to(OUT))
+    fresh = OUT / f"{NAME}.{os.getpid()}"
+    fresh.symlink_to(program.relative_to(OUT))
+    fresh.rename(target)
     print(target)
     return 0
 

@@ -22,6 +22,7 @@ static const char usage[] =
     "  --bus-dev N       captured bus << 8 | device << 3 (default 0x0100)\n"
     "  --bare            registers at reset values instead of ready for IDE_KM\n"
     "  --time-scale N    device seconds per second (default 1)\n"
+    "  --watch-stdin     end when standard input does\n"
     "  --seed TEXT       deterministic random numbers; the device mode says so\n";
 
 static bool parse_number(const char *text, unsigned long least, unsigned long most,
@@ -69,6 +70,8 @@ static bool parse_arguments(int argc, char **argv) {
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--bare") == 0) {
       native_options.model.bare = true;
+    } else if (strcmp(argv[i], "--watch-stdin") == 0) {
+      native_options.watch_stdin = true;
     } else if (i + 1 >= argc || !parse_option(argv[i], argv[i + 1])) {
       return false;
     } else {

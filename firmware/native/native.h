@@ -19,6 +19,7 @@ typedef struct {
   uint32_t svn;
   uint32_t time_scale; /* device seconds per second */
   uint16_t port;       /* 0: any */
+  bool watch_stdin;    /* end when standard input does: with the program that started us */
   model_options_t model;
 } native_options_t;
 

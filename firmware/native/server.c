@@ -214,6 +214,12 @@ static int timeout_ms(void) {
   return ms > 60000 ? 60000 : (int)ms;
 }
 
+/* Standard input is a pipe of the program that started us; nothing is ever written to it. */
+static bool starter_lives(void) {
+  uint8_t ignored[64];
+  return read(STDIN_FILENO, ignored, sizeof ignored) > 0;
+}
+
 uint32_t hal_wait_events(void) {
   for (;;) {
     uint32_t events = model_take_events();
@@ -224,8 +230,17 @@ uint32_t hal_wait_events(void) {
     if (events != 0) {
       return events;
     }
-    struct pollfd fd = {.fd = connection >= 0 ? connection : listener, .events = POLLIN};
-    if (poll(&fd, 1, timeout_ms()) <= 0) {
+    struct pollfd fds[] = {
+        {.fd = connection >= 0 ? connection : listener, .events = POLLIN},
+        {.fd = native_options.watch_stdin ? STDIN_FILENO : -1, .events = POLLIN}};
+    if (poll(fds, 2, timeout_ms()) <= 0) {
+      continue;
+    }
+    if (fds[1].revents != 0 && !starter_lives()) {
+      disconnect();
+      exit(EXIT_SUCCESS);
+    }
+    if (fds[0].revents == 0) {
       continue;
     }
     if (connection >= 0) {

@@ -110,6 +110,15 @@ def board_program(*, uart: bool = False) -> Path:
     return Path(_script("sim.vboard", *(["--uart"] if uart else [])).strip().splitlines()[-1])
 
 
+def native_program() -> Path:
+    """Build (or find) the native DSM and return its program.
+
+    Raises:
+        LocalError: what its build needs is not installed; the text names it.
+    """
+    return Path(_script("sim.native").strip().splitlines()[-1])
+
+
 class VirtualBoard:
     """One running virtual board.
 

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from teeio.daemon import answers, socket_path, sockets_locked
 from teeio.errors import TsmError
+from teeio.host import Recording
 
 START_SECONDS = 30.0
 END_SECONDS = 5.0
@@ -39,16 +41,47 @@ def is_running(url: str) -> bool:
     return path.exists() and answers(path)
 
 
-def start(url: str, root: Path, boot: Path, firmware: Path, *, seeded: bool) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartOptions:
+    """What a TSM process is started with.
+
+    Attributes:
+        root: trusted root certificate.
+        boot, firmware: images of the reference values; both None: measurements are not compared.
+        seeded, test_hooks: what the device mode may say of itself.
+        recording: records of the DOE objects and, in a laboratory, of secrets.
+    """
+
+    root: Path
+    boot: Path | None = None
+    firmware: Path | None = None
+    seeded: bool = False
+    test_hooks: bool = False
+    recording: Recording = field(default_factory=Recording)
+
+    def arguments(self) -> list[str]:
+        """Command line of the process."""
+        out = ["--root", str(self.root)]
+        if self.boot is None or self.firmware is None:
+            out.append("--no-references")
+        else:
+            out += ["--boot", str(self.boot), "--firmware", str(self.firmware)]
+        out += ["--seeded"] * self.seeded + ["--test-hooks"] * self.test_hooks
+        if self.recording.pcap is not None:
+            out += ["--pcap", str(self.recording.pcap),
+                    "--pcap-link-type", str(self.recording.link_type)]
+        if self.recording.lab_keylog is not None:
+            out += ["--lab-keylog", str(self.recording.lab_keylog)]
+        return out
+
+
+def start(url: str, options: StartOptions) -> None:
     """Start the TSM process for a URL and wait until it serves.
 
     Raises:
         DaemonError: it could not open the board.
     """
-    command = [sys.executable, "-m", "teeio.daemon", url, "--root", str(root), "--boot",
-               str(boot), "--firmware", str(firmware)]
-    if seeded:
-        command.append("--seeded")
+    command = [sys.executable, "-m", "teeio.daemon", url, *options.arguments()]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, text=True, start_new_session=True)
     assert process.stdout is not None

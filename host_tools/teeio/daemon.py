@@ -28,8 +28,10 @@ from pathlib import Path
 
 from teeio.board import runtime_dir
 from teeio.errors import LocalError, TransportError, TsmError
-from teeio.host import Host, policy_from_files
-from teeio.info import describe, summary
+from teeio.host import Host, Recording, policy_from_files, policy_without_references
+from teeio.info import AnyHost, describe, summary
+from teeio.records import LINK_TYPES
+from teeio.target_host import TargetHost, carries_tlps
 
 MAX_REQUEST = 1 << 16
 REQUEST_SECONDS = 5.0  # how long the server waits for a request, or for a client to take a line
@@ -140,9 +142,9 @@ class Server:
         host: the host.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: AnyHost) -> None:
         self.host = host
-        self.url = host.transport.url
+        self.url = host.url
         self.ended = False
         self.client: Client | None = None
         self._running: str | None = None
@@ -254,7 +256,7 @@ class Server:
         text = self._with_url(str(error))
         if isinstance(error, LocalError):
             return text  # says itself what to do
-        if self.host.transport.is_lost:
+        if self.host.is_lost:
             text += f"; then run `teeio disconnect {self.url}` and connect again"
         elif self.host.tsm.is_dead:
             text += f"; the session is dead: run `teeio disconnect {self.url}`, then connect again"
@@ -279,9 +281,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url")
     parser.add_argument("--root", type=Path, required=True)
-    parser.add_argument("--boot", type=Path, required=True)
-    parser.add_argument("--firmware", type=Path, required=True)
+    parser.add_argument("--boot", type=Path)
+    parser.add_argument("--firmware", type=Path)
     parser.add_argument("--seeded", action="store_true")
+    parser.add_argument("--test-hooks", action="store_true")
+    parser.add_argument("--no-references", action="store_true")
+    parser.add_argument("--pcap", type=Path)
+    parser.add_argument("--pcap-link-type", type=int, choices=LINK_TYPES, default=LINK_TYPES[0])
+    parser.add_argument("--lab-keylog", type=Path)
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command line
@@ -293,10 +300,17 @@ def main() -> int:
 
     path = None
     try:
-        policy = policy_from_files(args.root, args.boot, args.firmware, seeded=args.seeded)
+        if args.no_references:
+            policy = policy_without_references(args.root)
+        else:
+            policy = policy_from_files(args.root, args.boot, args.firmware, seeded=args.seeded,
+                                       test_hooks=args.test_hooks)
+        recording = Recording(pcap=args.pcap, link_type=args.pcap_link_type,
+                              lab_keylog=args.lab_keylog)
         listener = claim(args.url)
         path = socket_path(args.url)
-        host = Host(args.url, policy, observe=observe)
+        make: type[Host] | type[TargetHost] = Host if carries_tlps(args.url) else TargetHost
+        host: AnyHost = make(args.url, policy, observe=observe, recording=recording)
         try:
             server = Server(host)
             print("ready", flush=True)

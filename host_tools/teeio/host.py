@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from teeio.board import Images
+from teeio.core.capabilities import BOARD, Capabilities
 from teeio.core.certificates import load_root
 from teeio.core.enumerate import Function
 from teeio.core.memory import HostMemory
@@ -24,9 +25,11 @@ from teeio.core.rootport import PortEvent, RootPort
 from teeio.core.tsm import Tsm, TsmPolicy
 from teeio.dispatch import Dispatcher
 from teeio.errors import LocalError
+from teeio.records import DoePcap, LabKeyLogFile
+from teeio.targets import capabilities_of
 from teeio.transports.bench import BenchTransport
 from teeio.wire.link import ControlOp
-from teeio.wire.pcap import file_header, record
+from teeio.wire.pcap import LINKTYPE_DOE
 
 T = TypeVar("T")
 
@@ -39,21 +42,26 @@ class Recording:
         pcap: DOE objects, link type 292.
         raw: every byte of the bench link, both directions.
         tlps: one line a TLP: "> hex" to the device, "< hex" from it.
+        link_type: of the pcap file, 292 or 147.
+        lab_keylog: secrets of the session, in a file that must not exist yet; None writes none.
     """
 
     pcap: Path | None = None
     raw: Path | None = None
     tlps: Path | None = None
+    link_type: int = LINKTYPE_DOE
+    lab_keylog: Path | None = None
 
 
 def policy_from_files(root: Path, boot_bin: Path, firmware_bin: Path, *,
-                      seeded: bool = False) -> TsmPolicy:
+                      seeded: bool = False, test_hooks: bool = False) -> TsmPolicy:
     """Trust a root certificate and reference values computed from image files.
 
     Args:
         root: root certificate, PEM or DER.
         boot_bin, firmware_bin: ROM contents the device should be running.
         seeded: accept deterministic entropy (simulation only).
+        test_hooks: accept test hooks (a native process has them).
 
     Raises:
         LocalError: a file cannot be read.
@@ -63,7 +71,22 @@ def policy_from_files(root: Path, boot_bin: Path, firmware_bin: Path, *,
             roots=(load_root(root.read_bytes()),),
             at=datetime.now(UTC),
             references=endpoint_references(boot_bin.read_bytes(), firmware_bin.read_bytes(),
-                                           seeded=seeded))
+                                           seeded=seeded, test_hooks=test_hooks))
+    except OSError as error:
+        raise LocalError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
+def policy_without_references(root: Path) -> TsmPolicy:
+    """Trust a root certificate for another vendor's responder: its measurements must be signed,
+    their values are taken as they are, and its leaf need not carry the roles of a TEE-IO device.
+
+    Raises:
+        LocalError: the file cannot be read.
+    """
+    try:
+        return TsmPolicy(roots=(load_root(root.read_bytes()),), at=datetime.now(UTC),
+                         references={}, allow_unreferenced=True, require_leaf_roles=False,
+                         require_pcie_identity=False)
     except OSError as error:
         raise LocalError(f"cannot read {error.filename}: {error.strerror}") from error
 
@@ -141,14 +164,37 @@ class Host(HostParts):
         port: RootPort | None = None,
     ) -> None:
         recording = recording or Recording()
-        self._pcap = recording.pcap.open("wb") if recording.pcap else None
+        capabilities_of(url).require(url, "mmio", "dma", "ide")
+        self._keylog: LabKeyLogFile | None = None
+        self._pcap = DoePcap(recording.pcap, recording.link_type) if recording.pcap else None
         self._raw = recording.raw.open("wb") if recording.raw else None
         self._tlps = recording.tlps.open("w", buffering=1) if recording.tlps else None
-        if self._pcap is not None:
-            self._pcap.write(file_header())
         self.transport = BenchTransport(url, tap=self._on_bytes, tlp_tap=self._on_tlp)
+        try:
+            if recording.lab_keylog is not None:
+                self._keylog = LabKeyLogFile(recording.lab_keylog)
+                policy = replace(policy, requester=replace(policy.requester,
+                                                           lab_log=self._keylog))
+        except LocalError:
+            self.close()
+            raise
         super().__init__(policy, observe=observe, on_object=self._on_object, rng=rng,
                          port=port)
+
+    @property
+    def url(self) -> str:
+        """The board."""
+        return self.transport.url
+
+    @property
+    def is_lost(self) -> bool:
+        """Nothing answers on the link any more."""
+        return self.transport.is_lost
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What a board carries: all of it."""
+        return BOARD
 
     def run(self, steps: Steps[T]) -> T:
         """Drive a program of operations to its end."""
@@ -180,14 +226,14 @@ class Host(HostParts):
     def close(self) -> None:
         """Close link and records."""
         self.transport.close()
-        for stream in (self._pcap, self._raw, self._tlps):
+        for stream in (self._pcap, self._keylog, self._raw, self._tlps):
             if stream is not None:
                 stream.close()
 
     # ---- records ---------------------------------------------------------------------------------
     def _on_object(self, is_request: bool, data: bytes) -> None:
         if self._pcap is not None:
-            self._pcap.write(record(data, int(datetime.now(UTC).timestamp() * 1_000_000)))
+            self._pcap.add(is_request, data)
 
     def _on_bytes(self, direction: str, data: bytes) -> None:
         if self._raw is not None:

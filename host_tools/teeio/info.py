@@ -14,9 +14,11 @@ from teeio.core.measurements import BlockVerdict
 from teeio.core.tsm import BoundTdi, Tsm
 from teeio.errors import TsmError
 from teeio.host import Host
+from teeio.target_host import TargetHost
 from teeio.wire.spdm_measurements import MeasurementBlock, MeasurementType
 from teeio.wire.tdisp_report import PAGE_BYTES, InterfaceInfo, MmioRange, RangeAttribute
 
+AnyHost = Host | TargetHost
 UNKNOWN = "unknown"
 
 _ATTRIBUTES = (
@@ -26,10 +28,10 @@ _ATTRIBUTES = (
 )
 
 
-def summary(host: Host) -> dict[str, object]:
+def summary(host: AnyHost) -> dict[str, object]:
     """Result of a verb other than info: what the host knows, without asking the device."""
     tsm = host.tsm
-    out: dict[str, object] = {"url": host.transport.url, "connected": tsm.session is not None}
+    out: dict[str, object] = {"url": host.url, "connected": tsm.session is not None}
     if tsm.session is not None:
         out["session"] = f"{tsm.session.spdm.session_id:#010x}"
         out["session_state"] = "dead" if tsm.is_dead else "established"
@@ -37,7 +39,7 @@ def summary(host: Host) -> dict[str, object]:
     return out
 
 
-def describe(host: Host) -> dict[str, object]:
+def describe(host: AnyHost) -> dict[str, object]:
     """Functions, certificates, measurements, stream and TDIs; asks the device for states.
 
     A session that is dead, or dies while it is asked, leaves the states of the TDIs unknown and
@@ -48,12 +50,13 @@ def describe(host: Host) -> dict[str, object]:
     """
     tsm = host.tsm
     info: dict[str, object] = {
-        "url": host.transport.url,
+        "url": host.url,
+        "carries": list(host.capabilities.names()),
         "connected": tsm.session is not None,
         "functions": [
             {"bdf": bdf_name(f.bdf), "vendor": f"{f.vendor:04x}", "device": f"{f.device:04x}",
              "class": f"{f.class_code:06x}", "bar0": f"{f.bar0:#x}", "bar0_size": f.bar0_size,
-             "tee_io": f.tee_io} for f in tsm.functions],
+             "tee_io": f.tee_io} for f in (tsm.functions if host.capabilities.config else [])],
     }
     if tsm.session is None:
         return info
@@ -61,24 +64,28 @@ def describe(host: Host) -> dict[str, object]:
     info["protocol"] = _protocol(tsm)
     info["certificates"] = _certificates(tsm)
     info["measurements"] = _measurements(tsm)
-    state = host.run(tsm.stream_state())
-    info["stream"] = {"id": tsm.policy.stream_id,
-                      "state": {0: "Insecure", 2: "Secure"}.get(state, f"reserved {state}")}
+    info["stream"] = {"id": tsm.policy.stream_id, "state": _stream_state(host)}
     was_dead, problem = tsm.is_dead, ""
     tdis = []
-    for function in tsm.functions:
-        if function.tee_io and function.number > 0:
-            entry, failure = _tdi(host, function.number - 1)
-            tdis.append(entry)
-            problem = problem or failure
+    for number in tsm.tdi_numbers():
+        entry, failure = _tdi(host, number)
+        tdis.append(entry)
+        problem = problem or failure
     info["tdis"] = tdis
     info["session_state"] = "dead" if tsm.is_dead else "established"
     if tsm.is_dead:
         info["warning"] = ("the session is dead" if was_dead else f"the session died ({problem})"
-                           ) + f": run `teeio disconnect {host.transport.url}`, then connect again"
+                           ) + f": run `teeio disconnect {host.url}`, then connect again"
     elif problem:
         info["warning"] = problem
     return info
+
+
+def _stream_state(host: AnyHost) -> str:
+    if not host.capabilities.config:
+        return f"{UNKNOWN} (no registers here)"
+    state = host.run(host.tsm.stream_state())
+    return {0: "Insecure", 2: "Secure"}.get(state, f"reserved {state}")
 
 
 def _protocol(tsm: Tsm) -> dict[str, object]:
@@ -126,19 +133,22 @@ def _measurements(tsm: Tsm) -> list[dict[str, object]]:
     if tsm.attestation is None:
         return []
     verdicts = {v.index: v for v in tsm.attestation.verdicts}
-    return [_measurement(b, verdicts[b.index]) for b in tsm.attestation.measurements.blocks]
+    return [_measurement(b, verdicts[b.index], b.index in tsm.policy.references)
+            for b in tsm.attestation.measurements.blocks]
 
 
-def _measurement(block: MeasurementBlock, verdict: BlockVerdict) -> dict[str, object]:
+def _measurement(block: MeasurementBlock, verdict: BlockVerdict,
+                 is_compared: bool) -> dict[str, object]:
     known = tuple(MeasurementType)
     name = (MeasurementType(block.value_type).name.replace("_", " ").lower()
             if block.value_type in known else "reserved")
     return {"index": block.index, "type": block.value_type, "type_name": name,
             "raw": block.is_raw, "value": block.value.hex(),
-            "as_expected": verdict.is_match, "reason": verdict.reason}
+            "compared": is_compared, "as_expected": is_compared and verdict.is_match,
+            "reason": verdict.reason}
 
 
-def _tdi(host: Host, tdi: int) -> tuple[dict[str, object], str]:
+def _tdi(host: AnyHost, tdi: int) -> tuple[dict[str, object], str]:
     """What is known of a TDI, and why its state is not, if so."""
     problem = ""
     try:

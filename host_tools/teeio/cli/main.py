@@ -7,14 +7,18 @@ import typer
 
 from teeio.cli import sim, verbs
 from teeio.cli.check import check
+from teeio.cli.decode import decode
 from teeio.cli.demo import demo
 from teeio.cli.provision import provision
+from teeio.cli.serve import serve
 
 HELP = "Host of a trusted-I/O endpoint: attest, key, lock, use and attack it."
 
 app = typer.Typer(no_args_is_help=True, help=HELP)
 app.command()(demo)
 app.command()(check)
+app.command()(decode)
+app.command()(serve)
 app.add_typer(sim.app, name="sim")
 for _verb in (verbs.connect, verbs.bind, verbs.start, verbs.unbind, verbs.disconnect, verbs.info,
               provision):

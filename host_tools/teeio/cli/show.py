@@ -18,7 +18,9 @@ def show_info(console: Console, info: dict[str, object]) -> None:
 
     if "warning" in info:
         line(f"warning: {info['warning']}", "yellow")
-    line(f"device at {info['url']}", "bold")
+    carries = info["carries"]
+    assert isinstance(carries, list)
+    line(f"device at {info['url']}, which carries {', '.join(carries)}", "bold")
     for f in _rows(info, "functions"):
         line(f"  {f['bdf']}  {f['vendor']}:{f['device']}  class {f['class']}"
              f"  BAR0 {f['bar0']}, {f['bar0_size']} bytes{'  TEE-IO' if f['tee_io'] else ''}")
@@ -35,9 +37,11 @@ def show_info(console: Console, info: dict[str, object]) -> None:
         _certificate(line, c)
     line("measurements", "bold")
     for m in _rows(info, "measurements"):
-        verdict = "as expected" if m["as_expected"] else f"DIFFERS: {m['reason']}"
+        is_fine = m["as_expected"] or not (m["compared"] or m["reason"])
+        verdict = ("as expected" if m["as_expected"] else "signed, not compared" if is_fine
+                   else f"DIFFERS: {m['reason']}")
         line(f"  {m['index']:>3}  {m['type_name']} ({m['type']}): {verdict}",
-             "" if m["as_expected"] else "red")
+             "" if is_fine else "red")
         line(f"       {'raw value' if m['raw'] else 'digest'} {m['value']}")
     for tdi in _rows(info, "tdis"):
         line(f"TDI {tdi['tdi']} ({tdi['bdf']}): {tdi['state']}", "bold")

@@ -9,6 +9,7 @@ each; with --json the answer is one object on standard output, `ok` says which k
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -18,9 +19,14 @@ from rich.console import Console
 from teeio import client, daemon
 from teeio.board import prepare_images
 from teeio.cli.show import show_info
-from teeio.errors import TsmError
+from teeio.errors import LocalError, TsmError
+from teeio.host import Recording
+from teeio.records import KEYLOG_WARNING, LINK_TYPES
+from teeio.targets import NATIVE
+from teeio.wire.pcap import LINKTYPE_DOE
 
-Url = Annotated[str, typer.Argument(help="board, e.g. socket://127.0.0.1:PORT or /dev/ttyUSB0")]
+Url = Annotated[str, typer.Argument(
+    help="board (socket://127.0.0.1:PORT, /dev/ttyUSB0), native:, spdm-emu://HOST:PORT")]
 Tdi = Annotated[int, typer.Option("--tdi", help="TDI number; TDI 0 is function 1")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
@@ -34,10 +40,46 @@ def connect(
     firmware: Annotated[Path | None, typer.Option(help="firmware image expected")] = None,
     seeded: Annotated[bool, typer.Option(
         help="accept a board with deterministic entropy (simulation)")] = False,
+    test_hooks: Annotated[bool, typer.Option(
+        help="accept a device with test hooks (a native process behind a socket)")] = False,
+    no_references: Annotated[bool, typer.Option(
+        help="another vendor's responder: measurements must be signed, values are not compared")]
+    = False,
+    pcap: Annotated[Path | None, typer.Option(help="record the DOE objects")] = None,
+    pcap_link_type: Annotated[int, typer.Option(help="292 (DOE) or 147 (USER0)")] = LINKTYPE_DOE,
+    lab_keylog: Annotated[Path | None, typer.Option(
+        help="LABORATORY ONLY: write the secrets of the session to a new file")] = None,
     as_json: Json = False,
 ) -> None:
-    """Attest the device and bring its IDE stream to Secure."""
-    _verb(url, "connect", {}, as_json, start=(root, boot, firmware, seeded))
+    """Attest the device and bring its IDE stream to Secure.
+
+    URL: a board, native: (the firmware as a process), or spdm-emu://host:port (a responder behind
+    the reference emulators' socket).
+    """
+    recording = Recording(pcap=pcap, link_type=pcap_link_type, lab_keylog=lab_keylog)
+
+    def options() -> client.StartOptions:
+        if no_references and (boot is not None or firmware is not None):
+            raise LocalError("--no-references compares nothing: leave out --boot and --firmware")
+        if pcap_link_type not in LINK_TYPES:
+            raise LocalError(f"--pcap-link-type {pcap_link_type}: choose 292 (DOE) or 147 (USER0)")
+        if no_references and root is None:
+            raise LocalError("--no-references needs --root: the certificate to trust")
+        trusted, rom, code = root, boot, firmware
+        if trusted is None or not (no_references or (rom and code)):
+            images = prepare_images()
+            trusted, rom = root or images.root_certificate, boot or images.boot_bin
+            code = firmware or images.firmware_bin
+        native = url == NATIVE  # says of itself that it is a process, with hooks
+        return client.StartOptions(
+            root=trusted, boot=None if no_references else rom,
+            firmware=None if no_references else code, seeded=seeded or native,
+            test_hooks=test_hooks or native, recording=recording)
+
+    if lab_keylog is not None:
+        ERRORS.print(KEYLOG_WARNING.format(path=lab_keylog), style="red", markup=False,
+                     soft_wrap=True)
+    _verb(url, "connect", {}, as_json, start=options)
 
 
 def bind(
@@ -88,7 +130,7 @@ def info(url: Url, as_json: Json = False) -> None:
 
 
 def _verb(url: str, verb: str, args: dict[str, object], as_json: bool, *, show: bool = False,
-          start: tuple[Path | None, Path | None, Path | None, bool] | None = None) -> None:
+          start: Callable[[], client.StartOptions] | None = None) -> None:
     console = Console(stderr=as_json, highlight=False)
 
     def progress(step: str, detail: str) -> None:
@@ -101,12 +143,7 @@ def _verb(url: str, verb: str, args: dict[str, object], as_json: bool, *, show: 
     started = False
     try:
         if start is not None and not client.is_running(url):
-            root, boot, firmware, seeded = start
-            if root is None or boot is None or firmware is None:
-                images = prepare_images()
-                root = root or images.root_certificate
-                boot, firmware = boot or images.boot_bin, firmware or images.firmware_bin
-            client.start(url, root, boot, firmware, seeded=seeded)
+            client.start(url, start())
             started = True
         result = client.call(url, verb, args, progress)
     except TsmError as error:

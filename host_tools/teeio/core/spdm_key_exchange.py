@@ -95,7 +95,9 @@ class KeyExchangeAttempt:
         if secured_version not in self.config.secured_versions:
             raise broken(f"secured message version {secured_version:#06x} was not offered", clause)
         schedule = KeySchedule(suite.hash_name, suite.hash_size, suite.version)
-        secrets = self._agree(response, schedule, suite.digest(transcript.th1()), broken)
+        secrets = self._agree(
+            response, schedule, suite.digest(transcript.th1()), session_id, broken
+        )
         start = SessionStart(
             session_id=session_id,
             secured_version=secured_version,
@@ -119,6 +121,7 @@ class KeyExchangeAttempt:
         response: KeyExchangeRsp,
         schedule: KeySchedule,
         th1: bytes,
+        session_id: int,
         broken: Callable[[str, str], PeerError],
     ) -> HandshakeSecrets:
         """ECDH, handshake secrets, and the responder's proof that it has them too."""
@@ -126,6 +129,8 @@ class KeyExchangeAttempt:
             shared = self.ephemeral.agree(response.exchange_data)
         except ValueError:
             raise broken("ExchangeData is no point of the curve", "ExchangeData") from None
+        if self.config.lab_log is not None:
+            self.config.lab_log.shared_secret(session_id, shared)
         secrets = schedule.handshake(shared, th1)
         shared.wipe()
         expected = schedule.verify_data(secrets.response_finished, th1)

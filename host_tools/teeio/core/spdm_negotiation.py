@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from teeio.core.lab_log import LabLog
 from teeio.core.spdm_crypto import (
     SUPPORTED_ASYM,
     SUPPORTED_DHE,
@@ -69,6 +70,7 @@ class RequesterConfig:
         base_asym, base_hash, dhe, measurement_hash: algorithms we offer.
         secured_versions: versions of secured messages we offer.
         strict: refuse nonzero reserved fields and every other deviation instead of noting it.
+        lab_log: gets the secrets of sessions; None outside of a laboratory.
     """
 
     versions: tuple[int, ...] = (VERSION_13, VERSION_12)
@@ -82,6 +84,7 @@ class RequesterConfig:
     measurement_hash: MeasurementHash = SUPPORTED_MEASUREMENT_HASHES
     secured_versions: tuple[int, ...] = (SECURED_VERSION_11, SECURED_VERSION_12)
     strict: bool = False
+    lab_log: LabLog | None = None
 
     def __post_init__(self) -> None:
         if not self.versions or not set(self.versions) <= set(KNOWN_VERSIONS):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from teeio.core import ide_km, spdm_flow, tdisp
+from teeio.core.capabilities import BOARD, Capabilities
 from teeio.core.certificates import ChainPolicy, PcieIdentity, VerifiedChain
 from teeio.core.doe_mailbox import DoeMailbox
 from teeio.core.enumerate import (
@@ -31,22 +32,20 @@ from teeio.core.spdm_context import SpdmPhase
 from teeio.core.spdm_crypto import Rng
 from teeio.core.spdm_flow import Attestation, Session
 from teeio.core.spdm_requester import RequesterConfig
+from teeio.core.stream_block import (
+    CONTROL_ENABLE,
+    STATE_SECURE,
+    StreamBlock,
+    find_block,
+    set_up_block,
+)
 from teeio.errors import LocalError, PeerError, TransportError, TsmError
-from teeio.wire.ide_km import KeyDirection, SubStream
+from teeio.wire.ide_km import KeyDirection, KeyInfo, SubStream
 from teeio.wire.tdisp import InterfaceId, LockFlag, TdiState
 from teeio.wire.tdisp_report import InterfaceReport, RangeAttribute
 
 Observer = Callable[[str, str], None]
 
-# IDE capability (PCIe Base 7.9.26).
-IDE_CAP = 0x04
-IDE_BLOCKS = 0x0C
-CAP_LINK = 1 << 0
-CAP_SELECTIVE = 1 << 1
-CAP_IDE_KM = 1 << 6
-CONTROL_ENABLE = 1 << 0
-CONTROL_DEFAULT_STREAM = 1 << 22
-STATE_SECURE = 2
 KEY_BYTES = 32
 
 
@@ -60,6 +59,9 @@ class TsmPolicy:
         references: measurement reference values, index -> (value type, value).
         stream_id: Stream ID to use.
         require_pcie_identity: the leaf must name exactly the function that answers.
+        require_leaf_roles: the leaf must carry the responder EKU and the hardware identity.
+        allow_unreferenced: let measurements pass for which there is no reference value.
+        port_index: port that IDE_KM messages name.
     """
 
     roots: tuple[bytes, ...]
@@ -67,6 +69,9 @@ class TsmPolicy:
     references: References
     stream_id: int = 1
     require_pcie_identity: bool = True
+    require_leaf_roles: bool = True
+    allow_unreferenced: bool = False
+    port_index: int = 0
     requester: RequesterConfig = field(default_factory=RequesterConfig)
 
 
@@ -88,24 +93,6 @@ class BoundTdi:
     nonce: Secret | None = field(repr=False, default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class StreamBlock:
-    """A selective stream block of the device: register offset, number of address blocks."""
-
-    offset: int
-    addresses: int
-
-    @property
-    def control(self) -> int:
-        """Offset of Selective IDE Stream Control."""
-        return self.offset + 4
-
-    @property
-    def status(self) -> int:
-        """Offset of Selective IDE Stream Status."""
-        return self.offset + 8
-
-
 class Tsm:
     """One TSM that serves one device.
 
@@ -113,10 +100,13 @@ class Tsm:
         policy: what it trusts.
         rng: source of random bytes.
         observe: called with (step, detail) as a verb goes on, for people.
+        carries: what the way to the device carries; what it does not is skipped, and said so.
     """
 
-    def __init__(self, policy: TsmPolicy, rng: Rng, observe: Observer | None = None) -> None:
+    def __init__(self, policy: TsmPolicy, rng: Rng, observe: Observer | None = None,
+                 carries: Capabilities = BOARD) -> None:
         self.policy = policy
+        self.carries = carries
         self.functions: list[Function] = []
         self.mailbox: DoeMailbox | None = None
         self.session: Session | None = None
@@ -162,6 +152,10 @@ class Tsm:
                 return function
         raise LocalError(f"the device has no TDI {tdi}")
 
+    def tdi_numbers(self) -> list[int]:
+        """Numbers of the TDIs that there are."""
+        return [f.number - 1 for f in self.functions if f.tee_io and f.number > 0]
+
     # ---- connect ---------------------------------------------------------------------------------
     def connect(self) -> Steps[None]:
         """Attest the device, open a session, key the stream until both ends are Secure.
@@ -183,23 +177,27 @@ class Tsm:
             raise
 
     def _attest(self) -> Steps[None]:
-        identity = yield from self._identity()
+        identity = (yield from self._identity()) if self.carries.config else None
         requester = yield from spdm_flow.connect(self.policy.requester, self._rng)
         suite = requester.suite
         self._observe("SPDM", f"version {suite.version >> 4}.{suite.version & 15},"
                       f" {suite.base_asym.name}, {suite.base_hash.name}, {suite.dhe.name}")
         policy = ChainPolicy(
-            roots=self.policy.roots, at=self.policy.at, require_responder_eku=True,
-            require_hardware_identity=True,
+            roots=self.policy.roots, at=self.policy.at,
+            require_responder_eku=self.policy.require_leaf_roles,
+            require_hardware_identity=self.policy.require_leaf_roles,
             expected_pcie=identity if self.policy.require_pcie_identity else None)
         self.slot, self.chain = yield from spdm_flow.authenticate(requester, policy)
         self._observe("identity", f"slot {self.slot}: {self.chain.dmtf_name}")
         self.session = yield from spdm_flow.open_session(requester, self.slot)
         self._observe("session", f"{self.session.spdm.session_id:#010x} established")
-        attestation = yield from self.session.measure(self.policy.references)
+        attestation = yield from self.session.measure(
+            self.policy.references, allow_unreferenced=self.policy.allow_unreferenced)
         for verdict in attestation.verdicts:
+            good = "as expected" if verdict.index in self.policy.references else (
+                "signed, no reference to compare with")
             self._observe("measurement", f"block {verdict.index}:"
-                          f" {'as expected' if verdict.is_match else verdict.reason}")
+                          f" {good if verdict.is_match else verdict.reason}")
         if not attestation.is_good:
             bad = [f"block {v.index}: {v.reason}" for v in attestation.verdicts if not v.is_match]
             raise PeerError("measurements differ from the reference values: "
@@ -224,60 +222,70 @@ class Tsm:
     def _key_stream(self) -> Steps[None]:
         session, first = self._session(), self.functions[0]
         stream_id = self.policy.stream_id
-        self.block = yield from self._find_block()
-        at = self.block.offset
-        # Everything of this function's link may use the stream; TDISP wants it as default stream.
-        yield from cfg_write(first.bdf, self.block.control, 0)
-        yield from cfg_write(first.bdf, at + 0x0C, 0xFFFF << 8)
-        yield from cfg_write(first.bdf, at + 0x10, 1)
-        for k in range(self.block.addresses):
-            yield from cfg_write(first.bdf, at + 0x14 + 12 * k, 0)
-        control = stream_id << 24 | CONTROL_DEFAULT_STREAM
-        yield from cfg_write(first.bdf, self.block.control, control)
-        answer = yield from ide_km.query(session)
+        self.block = yield from find_block(first.bdf, first.ecaps[ECAP_IDE])
+        control = yield from set_up_block(first.bdf, self.block, stream_id)
+        answer = yield from ide_km.query(session, self.policy.port_index)
         if answer.bus << 8 | answer.dev_func != first.bdf:
             raise PeerError(f"QUERY_RESP names {bdf_name(answer.bus << 8 | answer.dev_func)},"
                             f" the device is {bdf_name(first.bdf)}", clause="PCIe Base 6.33.3")
-        yield PortStream(stream_id, first.bdf, True)
+        yield from self._port_stream(enable=True)
+        yield from self._program_keys()
+        yield from cfg_write(first.bdf, self.block.control, control | CONTROL_ENABLE)
+        state = yield from self.stream_state()
+        if state != STATE_SECURE or not (yield from self._port_secure()):
+            raise PeerError(f"stream {stream_id} is in state {state} after Enable, not Secure",
+                            clause="PCIe Base 6.33.2")
+        self._observe("IDE", f"stream {stream_id} Secure at"
+                      f" {'both ends' if self.carries.ide else 'the device'}")
+
+    def _program_keys(self) -> Steps[None]:
+        """Six fresh keys at both ends, and K_SET_GO."""
+        session, stream_id = self._session(), self.policy.stream_id
+        port_index = self.policy.port_index
         keys = {(direction, sub): Secret(self._rng(KEY_BYTES))
                 for direction in KeyDirection for sub in SubStream}
         try:
-            yield from ide_km.program_stream(session, stream_id, 0, keys)
+            self._log_keys(keys)
+            yield from ide_km.program_stream(session, stream_id, 0, keys, port_index=port_index)
             self._observe("IDE_KM", f"stream {stream_id}: six keys programmed")
             # Receivers first, on both ports; the device's Rx is our Tx.
             yield from self._port_keys(keys, is_tx=False)
-            yield from ide_km.go_direction(session, stream_id, 0, KeyDirection.RX)
+            yield from ide_km.go_direction(session, stream_id, 0, KeyDirection.RX,
+                                           port_index=port_index)
             yield from self._port_keys(keys, is_tx=True)
-            yield from ide_km.go_direction(session, stream_id, 0, KeyDirection.TX)
+            yield from ide_km.go_direction(session, stream_id, 0, KeyDirection.TX,
+                                           port_index=port_index)
         finally:
             for key in keys.values():
                 key.wipe()
-        yield from cfg_write(first.bdf, self.block.control, control | CONTROL_ENABLE)
-        state = yield from self.stream_state()
-        if state != STATE_SECURE or not (yield PortSecure(stream_id)):
-            raise PeerError(f"stream {stream_id} is in state {state} after Enable, not Secure",
-                            clause="PCIe Base 6.33.2")
-        self._observe("IDE", f"stream {stream_id} Secure at both ends")
+
+    def _log_keys(self, keys: Mapping[tuple[KeyDirection, SubStream], Secret]) -> None:
+        log = self.policy.requester.lab_log
+        if log is not None:
+            for (direction, sub), key in keys.items():
+                info = KeyInfo(key_set=0, direction=direction, sub_stream=sub)
+                log.ide_key(self.policy.stream_id, info, key)
+
+    def _port_stream(self, *, enable: bool) -> Steps[None]:
+        """The root port's end of the stream, where there is one."""
+        if self.carries.ide:
+            yield PortStream(self.policy.stream_id, self.functions[0].bdf, enable)
+        elif enable:
+            self._observe("skipped", "the host's end of the stream: no TLPs go this way")
+
+    def _port_secure(self) -> Steps[bool]:
+        if not self.carries.ide:
+            return True
+        return bool((yield PortSecure(self.policy.stream_id)))
 
     def _port_keys(self, keys: Mapping[tuple[KeyDirection, SubStream], Secret], *,
                    is_tx: bool) -> Steps[None]:
+        if not self.carries.ide:
+            return
         device = KeyDirection.RX if is_tx else KeyDirection.TX
         for sub in SubStream:
             yield PortKey(self.policy.stream_id, is_tx, int(sub), 0, keys[device, sub].reveal(),
                           True)
-
-    def _find_block(self) -> Steps[StreamBlock]:
-        first = self.functions[0]
-        base = first.ecaps[ECAP_IDE]
-        capability = yield from cfg_read(first.bdf, base + IDE_CAP)
-        if not capability & CAP_SELECTIVE or not capability & CAP_IDE_KM:
-            raise PeerError("no selective IDE stream or no IDE_KM", clause="PCIe Base 7.9.26.2",
-                            data=capability.to_bytes(4, "little"))
-        at = base + IDE_BLOCKS
-        if capability & CAP_LINK:
-            at += 8 * ((capability >> 13 & 7) + 1)
-        addresses = (yield from cfg_read(first.bdf, at)) & 0xF
-        return StreamBlock(at, addresses)
 
     def stream_state(self) -> Steps[int]:
         """State field of the device's stream status: 0 Insecure, 2 Secure."""
@@ -414,11 +422,8 @@ class Tsm:
         try:
             for tdi in list(self.tdis):
                 yield from self.unbind(tdi)
-            session = self._session()
-            if self.block is not None:
-                yield from ide_km.stop_stream(session, self.policy.stream_id, 0)
-                yield from self._drop_stream()
-            yield from session.end()
+            yield from self._stop_stream()
+            yield from self._session().end()
         except TsmError as error:
             self._observe("warning", f"the device did not follow: {error}")
             yield from self._close_quietly()
@@ -426,9 +431,16 @@ class Tsm:
         self._forget()
         self._observe("disconnect", "stream disabled, session ended")
 
+    def _stop_stream(self) -> Steps[None]:
+        """K_SET_STOP and teardown of a stream that is set up."""
+        if self.block is not None:
+            yield from ide_km.stop_stream(self._session(), self.policy.stream_id, 0,
+                                          port_index=self.policy.port_index)
+            yield from self._drop_stream()
+
     def _drop_stream(self) -> Steps[None]:
         # The host's end first: it cannot fail, and keys are gone whatever the device does.
-        yield PortStream(self.policy.stream_id, self.functions[0].bdf, False)
+        yield from self._port_stream(enable=False)
         if self.block is not None:
             yield from cfg_write(self.functions[0].bdf, self.block.control, 0)
 

@@ -33,8 +33,8 @@ from teeio.host import Host
 
 PACKAGE = Path(teeio.__file__).resolve().parents[1]
 REPOSITORY = os.environ.get("TEEIO_REPO", str(PACKAGE.parent))
-COMMANDS = ["demo", "check", "sim", "sim start", "sim stop", "sim list", "connect", "bind",
-            "start", "unbind", "disconnect", "info", "provision"]
+COMMANDS = ["demo", "check", "serve", "decode", "sim", "sim start", "sim stop", "sim list",
+            "connect", "bind", "start", "unbind", "disconnect", "info", "provision"]
 
 
 @dataclass
@@ -187,7 +187,7 @@ def check_info(info: dict[str, Any], images: Images) -> None:
     assert certificates[-1]["pcie_name"].startswith("Vendor=1234:Device=7ee0:")
     digest = hashlib.sha384(images.firmware_bin.read_bytes()).hexdigest()
     assert {"index": 2, "type": 1, "type_name": "mutable firmware", "raw": False, "value": digest,
-            "as_expected": True, "reason": ""} in info["measurements"]
+            "compared": True, "as_expected": True, "reason": ""} in info["measurements"]
     assert [m["raw"] for m in info["measurements"]] == [False, False, False, True, True]
     # The pages of docs/registers.md; the MSI-X table is locked.
     report, bar0 = info["tdis"][0]["report"], int(info["functions"][1]["bar0"], 16)

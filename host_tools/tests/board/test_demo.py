@@ -8,6 +8,7 @@ over the link, and the independent check, which must also fail when the evidence
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 import sys
 import time
@@ -43,7 +44,7 @@ PLANTED = bytes.fromhex("5d21c8e07b94f3166a0fd2873ce95b40") * 16
 # Where secrets are made: the function that builds a `Secret`, and the calls that are wrapped.
 KINDS = {
     "EphemeralKey.agree", "ECDH scalar", "KeySchedule.handshake", "KeySchedule.application",
-    "KeySchedule._expand", "Tsm._key_stream", "IDE key at the root port", "private DMA buffer",
+    "KeySchedule._expand", "Tsm._program_keys", "IDE key at the root port", "private DMA buffer",
     "trusted MMIO write",
 }  # fmt: skip
 
@@ -468,3 +469,13 @@ def test_the_check_names_what_it_cannot_read(run: Run, tmp_path: Path) -> None:
     """A folder without records is wrong use: exit 2."""
     result = CliRunner().invoke(app, ["check", str(tmp_path), "--root", str(run.root)])
     assert result.exit_code == 2
+
+
+def test_its_records_are_explained(run: Run) -> None:
+    """`teeio decode` reads every TLP and every object of a demo and verifies what is in clear."""
+    for name, layer in (("tlps.txt", "TLP"), ("doe.pcap", "secured SPDM")):
+        result = CliRunner().invoke(app, ["decode", str(run.folder / name), "--json", "--root",
+                                          str(run.root)])
+        report = json.loads(result.stdout)
+        assert result.exit_code == 0 and report["ok"], report["summary"]
+        assert any(entry["layer"] == layer and entry["is_sealed"] for entry in report["entries"])
