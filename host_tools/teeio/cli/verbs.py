@@ -8,6 +8,7 @@ each; with --json the answer is one object on standard output, `ok` says which k
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -148,7 +149,9 @@ def _verb(url: str, verb: str, args: dict[str, object], as_json: bool, *, show: 
         result = client.call(url, verb, args, progress)
     except TsmError as error:
         if started:
-            client.end(url)
+            # It may be ending already, with or without our asking.
+            with contextlib.suppress(TsmError):
+                client.end(url)
         raise _fail(verb, error, as_json) from None
     except KeyboardInterrupt:
         _interrupted(url, verb, as_json)

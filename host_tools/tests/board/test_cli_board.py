@@ -268,14 +268,16 @@ def test_a_tsm_process_killed_in_mid_verb(shell: Shell) -> None:
     shell.wait_for(client, "session:")
     os.kill(shell.tsm(), signal.SIGKILL)
     _, err = client.communicate(timeout=60)
-    assert client.returncode == 3 and f"run `teeio connect {url}` again" in err
+    assert client.returncode == 3, err
+    assert f"run `teeio connect {url}` again" in err
     assert shell("disconnect", url, "--force").startswith("disconnect: nothing was connected")
 
     client = shell.start("connect", url, "--seeded")
     shell.wait_for(client, "SPDM:")
     assert shell("disconnect", url, "--force").startswith("disconnect: TSM process ended")
     _, err = client.communicate(timeout=60)
-    assert client.returncode == 3 and f"run `teeio connect {url}` again" in err
+    assert client.returncode == 3, err
+    assert f"run `teeio connect {url}` again" in err
     shell("connect", url, "--seeded")
     shell("bind", url, "--tdi", "0", "--start")
 
