@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import NoReturn
 
 from teeio.errors import LocalError
@@ -15,11 +16,12 @@ class Secret:
     our reach (Python frees but does not clear them), the buffer itself is zeroed by `wipe()`.
     """
 
-    __slots__ = ("_buffer", "_is_wiped")
+    __slots__ = ("__weakref__", "_buffer", "_is_wiped")
 
     def __init__(self, data: bytes | bytearray) -> None:
         self._buffer = bytearray(data)
         self._is_wiped = False
+        _alive.add(self)
 
     def __len__(self) -> int:
         return len(self._buffer)
@@ -49,3 +51,11 @@ class Secret:
         for at in range(len(self._buffer)):
             self._buffer[at] = 0
         self._is_wiped = True
+
+
+_alive: weakref.WeakSet[Secret] = weakref.WeakSet()
+
+
+def live_secrets() -> list[bytes]:
+    """Values of all secrets that exist now and are not wiped, for scans that look for leaks."""
+    return [secret.reveal() for secret in list(_alive) if not secret.is_wiped]
