@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import NoReturn
 
@@ -21,7 +22,8 @@ class Secret:
     def __init__(self, data: bytes | bytearray) -> None:
         self._buffer = bytearray(data)
         self._is_wiped = False
-        _alive.add(self)
+        with _alive_lock:
+            _alive.add(self)
 
     def __len__(self) -> int:
         return len(self._buffer)
@@ -53,9 +55,12 @@ class Secret:
         self._is_wiped = True
 
 
+_alive_lock = threading.Lock()
 _alive: weakref.WeakSet[Secret] = weakref.WeakSet()
 
 
 def live_secrets() -> list[bytes]:
     """Values of all secrets that exist now and are not wiped, for scans that look for leaks."""
-    return [secret.reveal() for secret in list(_alive) if not secret.is_wiped]
+    with _alive_lock:
+        alive = list(_alive)
+    return [bytes(secret._buffer) for secret in alive if not secret.is_wiped]

@@ -4,5 +4,12 @@
 from __future__ import annotations
 
 from teeio.platforms.common.scenario import platform_named, platforms, scenarios
+from teeio.platforms.linux import (
+    ghc,
+    scenarios_faults,
+    scenarios_guest,
+    scenarios_host,
+)
 
-__all__ = ["platform_named", "platforms", "scenarios"]
+__all__ = ["ghc", "platform_named", "platforms", "scenarios", "scenarios_faults", "scenarios_guest",
+           "scenarios_host"]

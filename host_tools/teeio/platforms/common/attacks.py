@@ -162,6 +162,14 @@ class Between(Attack):
         return vmm.deliver(device, request)
 
 
+class Unplug(Attack):
+    """The device is pulled out: nothing reaches it from now on."""
+
+    def strike(self, vmm: Attacker, device: AnyDevice, request: bytes) -> bytes:
+        vmm.unplugged.add(device.name)
+        raise TransportError(f"{device.name} is gone; plug it in again")
+
+
 class NeverReturn(Attack):
     """The host leaves: `HostVmm.carry` raises `HostGone` and the verb stays pending."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from teeio.platforms.common.checks import CheckSet
 from teeio.platforms.common.order import OrderLog
-from teeio.platforms.common.taint import SecretScan
+from teeio.platforms.common.taint import SecretScan, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,20 @@ class Quirks:
 
 @dataclass(slots=True)
 class Context:
-    """Shared by the actors of one machine."""
+    """Shared by the actors of one machine.
+
+    Attributes:
+        sources: where else secrets live (`SecretScan`).
+    """
 
     quirks: Quirks = field(default_factory=Quirks)
     checks: CheckSet = field(default_factory=CheckSet)
     log: OrderLog = field(default_factory=OrderLog)
     scan: SecretScan = field(default_factory=SecretScan)
+    sources: list[Source] = field(default_factory=list)
 
     def begin(self, off: Iterable[str] = ()) -> None:
         """Fresh checks, log and scan."""
         self.checks = CheckSet(off)
         self.log = OrderLog()
-        self.scan = SecretScan()
+        self.scan = SecretScan(self.sources)

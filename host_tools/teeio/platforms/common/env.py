@@ -27,11 +27,11 @@ class MachineEnv(Generic[M_co]):
     def __init__(self, machine: Machine[M_co]) -> None:
         self.machine = machine
 
-    def establish(self) -> None:
-        """Connect every device that is not connected."""
+    def establish(self, devices: int = 1) -> None:
+        """Connect the first so many devices, if they are not connected."""
         if not all(device.tsm.core.functions for device in self.machine.devices):
             self.start_over()
-        for device in self.machine.devices:
+        for device in self.machine.devices[:devices]:
             if device.tsm.core.session is None:
                 self.machine.do(device, "connect", device.tsm.connect())
 

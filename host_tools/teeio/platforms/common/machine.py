@@ -7,10 +7,11 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeAlias, TypeVar
 
 from teeio.core.ops import Steps
-from teeio.core.rootport import PortEvent
+from teeio.core.rootport import PortEvent, RootPort
 from teeio.core.tsm import TsmPolicy
 from teeio.platforms.common.context import Context, Quirks
 from teeio.platforms.common.dmapath import DmaPath
@@ -53,6 +54,10 @@ class Device(Generic[M_co]):
     path: DmaPath
 
 
+def _stream_keys(port: RootPort) -> list[bytes]:
+    return [key for stream in list(port.streams.values()) for key in stream.secrets()]
+
+
 AnyDevice: TypeAlias = Device[PlatformTsm]
 
 
@@ -78,6 +83,7 @@ class Machine(Generic[M_co]):
                  make_iommu: type[Iommu] = Iommu, make_guest: type[Guest] = Guest,
                  rng: Callable[[int], bytes] = os.urandom) -> None:
         self.context = Context(quirks=quirks or Quirks())
+        self.context.begin()
         self.pages = make_pages(self.context)
         self.iommu = make_iommu(self.context, self.pages)
         self.memory = PhysicalMemory()
@@ -95,6 +101,7 @@ class Machine(Generic[M_co]):
             target.port.checker = path
             if isinstance(target, HostTarget):
                 target.tap(lambda tlp: self.context.scan.crossed("TLPs", tlp))
+            self.context.sources.append(partial(_stream_keys, target.port))
             name = f"device {index + 1}"
             self.devices.append(Device(
                 index, name, target,

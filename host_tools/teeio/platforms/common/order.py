@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,8 +37,18 @@ class OrderLog:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
-        self.verb = ""
+        self._verb = threading.local()
         self._start = time.monotonic()
+
+    @property
+    def verb(self) -> str:
+        """The verb at hand, of this thread."""
+        name: str = getattr(self._verb, "name", "")
+        return name
+
+    @verb.setter
+    def verb(self, name: str) -> None:
+        self._verb.name = name
 
     def add(self, actor: str, message: str, *, to: str = "", detail: str = "") -> Entry:
         """Append a step of the verb at hand (`self.verb`)."""

@@ -71,7 +71,7 @@ def run_one(env: PlatformEnv, item: Scenario, off: Iterable[str] = ()) -> Result
         if Needs.FRESH in item.needs:
             env.tear_down()
         else:
-            env.establish()
+            env.establish(2 if Needs.TWO_DEVICES in item.needs else 1)
     except TsmError as error:
         env.start_over()
         return Result(item, Verdict.FAIL, f"before it began: {error}", time.monotonic() - start)

@@ -62,8 +62,8 @@ class PlatformEnv(Protocol):
     def machine(self) -> AnyMachine:
         """The machine."""
 
-    def establish(self) -> None:
-        """Connect every device that is not connected."""
+    def establish(self, devices: int = 1) -> None:
+        """Connect the first so many devices, if they are not connected."""
 
     def settle(self) -> None:
         """Back to connected or unconnected devices with nothing bound, all tables empty.

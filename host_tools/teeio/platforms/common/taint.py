@@ -7,20 +7,30 @@ is wiped; what crosses is searched at the end, when the table is complete.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+
 from teeio.core.secret import live_secrets
 from teeio.scan import WINDOW, Leak, find_secrets
 
+Source = Callable[[], Iterable[bytes]]
+
 
 class SecretScan:
-    """What crossed, and the secrets there were meanwhile."""
+    """What crossed, and the secrets there were meanwhile.
 
-    def __init__(self) -> None:
+    Args:
+        sources: give further secrets that live outside of `Secret` objects, as key registers do.
+    """
+
+    def __init__(self, sources: Sequence[Source] = ()) -> None:
+        self._sources = sources
         self._known: set[bytes] = set()
         self._crossed: dict[str, bytearray] = {}
 
     def learn(self) -> None:
         """Take note of the secrets alive now."""
-        self._known.update(value for value in live_secrets()
+        alive = live_secrets() + [value for source in self._sources for value in source()]
+        self._known.update(value for value in alive
                            if len(value) >= WINDOW and len(set(value)) > WINDOW // 2)
 
     def add(self, secret: bytes) -> None:

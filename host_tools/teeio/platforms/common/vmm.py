@@ -7,6 +7,7 @@ key: whatever it is given goes through the secret scan first.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from teeio.core.drive import run
@@ -141,12 +142,23 @@ class Attacker(HostVmm):
     Attributes:
         attacks: asked for every object (`teeio.platforms.common.attacks`).
         seen: (request, answer) of every object so far, as a host may record.
+        tamper: given any other operation of a verb, what is performed instead.
+        unplugged: names of devices that answer nothing any more.
     """
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.attacks: list[Attack] = []
         self.seen: list[tuple[bytes, bytes]] = []
+        self.tamper: Callable[[Op], Op] | None = None
+        self.unplugged: set[str] = set()
+
+    def perform(self, device: AnyDevice, op: Op) -> OpResult:
+        if device.name in self.unplugged:
+            raise TransportError(f"{device.name} is gone; plug it in again")
+        if self.tamper is not None and not isinstance(op, DoeExchange):
+            op = self.tamper(op)
+        return super().perform(device, op)
 
     def exchange(self, device: AnyDevice, request: bytes) -> bytes:
         for attack in self.attacks:
