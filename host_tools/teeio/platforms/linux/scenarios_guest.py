@@ -7,6 +7,7 @@ import os
 from enum import Enum
 
 from teeio.core.device import Descriptor
+from teeio.platforms.common import ghc
 from teeio.platforms.common.iommu import IommuReason
 from teeio.platforms.common.pages import PAGE, PageReason
 from teeio.platforms.common.ports import PortReason
@@ -20,6 +21,7 @@ from teeio.platforms.common.scenario import (
 from teeio.platforms.common.tsm import TsmReason
 from teeio.platforms.linux.env import LinuxEnv
 from teeio.platforms.linux.errno import Errno
+from teeio.platforms.linux.ghc import LinuxCalls
 from teeio.platforms.linux.guest import GuestDevice, LinuxGuest
 from teeio.wire.tdisp import TdiState
 
@@ -191,3 +193,11 @@ def iomem(env: LinuxEnv) -> str:
     return "encrypted exactly between accept and unlock"
 
 
+
+
+@scenario("linux", "G1", Kind.CONFORMANCE, "the guest's calls, the same as on every platform")
+def guest_calls(env: LinuxEnv) -> str:
+    """Bind, evidence, run, DMA and MMIO, stop, through the attributes of the guest's kernel."""
+    guest = env.machine.guests[1]
+    ghc.guest_life(env.machine, env.device, guest, LinuxCalls(env.machine, env.device, guest))
+    return "one interface used and stopped through the common calls"
