@@ -46,7 +46,7 @@ class KernelError(LocalError):
 
 
 def errno_of(error: Exception) -> Errno:
-    """What a caller sees of an error (docs/decisions/0061)."""
+    """What a caller sees of an error (docs/decisions/0060)."""
     match error:
         case KernelError():
             return error.errno
