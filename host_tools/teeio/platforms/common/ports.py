@@ -77,6 +77,10 @@ class RootPortHardware:
             RID_ASSOCIATION, first <= access.requester_id <= last, PortReason.RID_ASSOCIATION,
             f"{access.requester_id:#06x} on stream {access.stream_id}")
 
+    def is_secure(self, stream_id: int) -> bool:
+        """This port's end of a stream is Secure."""
+        return stream_id in self.port.streams and self.port.streams[stream_id].secure
+
     @property
     def streams(self) -> list[int]:
         """Streams that are set up and enabled at this port."""

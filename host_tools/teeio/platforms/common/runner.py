@@ -136,7 +136,7 @@ def mutation_table(env: PlatformEnv, results: Sequence[Result], *,
     Args:
         checks: only these.
         exhaustive: all scenarios that took it; otherwise it stops at the first that turns red,
-            trying those that need no fresh device first.
+            trying those where the check refused first.
     """
     passing = {r.scenario.id: r for r in results if r.verdict is Verdict.PASS}
     names = sorted({name for r in passing.values() for name in r.checks})
@@ -145,9 +145,9 @@ def mutation_table(env: PlatformEnv, results: Sequence[Result], *,
         names = [name for name in names if name in wanted]
     table = []
     for name in names:
-        took = _ordered(r.scenario for r in passing.values() if name in r.checks)
-        # Those where it refused depend on it most likely.
-        took.sort(key=lambda s: (Needs.FRESH in s.needs, not _refused(passing[s.id], name)))
+        took = [r.scenario for r in passing.values() if name in r.checks]
+        # Those where it refused depend on it most likely; then those that share a connect.
+        took.sort(key=lambda s: (not _refused(passing[s.id], name), Needs.FRESH in s.needs))
         red: list[str] = []
         tried: list[str] = []
         for item in took:

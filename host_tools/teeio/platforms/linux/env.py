@@ -29,7 +29,7 @@ class LinuxEnv(MachineEnv[PlatformTsm]):
         """A host kernel; it takes over devices that are connected."""
         kernel = LinuxHost(self.machine, factory, streams)
         for device in self.machine.devices:
-            if device.tsm.core.session is not None:
+            if device.hardware.is_secure(device.tsm.stream_id):
                 kernel.adopt(device)
         return kernel
 

@@ -22,7 +22,7 @@ class LinuxCalls:
 
     def __init__(self, machine: AnyMachine, device: AnyDevice, guest: Guest) -> None:
         host = LinuxHost(machine)
-        if device.tsm.core.session is not None:
+        if device.hardware.is_secure(device.tsm.stream_id):
             host.adopt(device)
         self._guest = LinuxGuest(host, guest)
         self._device = device
