@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from typing import NoReturn
 
@@ -22,8 +21,8 @@ class Secret:
     def __init__(self, data: bytes | bytearray) -> None:
         self._buffer = bytearray(data)
         self._is_wiped = False
-        with _alive_lock:
-            _alive.add(self)
+        at = id(self)
+        _alive[at] = weakref.ref(self, lambda _: _alive.pop(at, None))
 
     def __len__(self) -> int:
         return len(self._buffer)
@@ -55,12 +54,13 @@ class Secret:
         self._is_wiped = True
 
 
-_alive_lock = threading.Lock()
-_alive: weakref.WeakSet[Secret] = weakref.WeakSet()
+# By id, not by value: no secret is hashed or compared. `list` of a dictionary is one step, so that
+# other threads may make secrets meanwhile.
+_alive: dict[int, weakref.ref[Secret]] = {}
 
 
 def live_secrets() -> list[bytes]:
     """Values of all secrets that exist now and are not wiped, for scans that look for leaks."""
-    with _alive_lock:
-        alive = list(_alive)
-    return [bytes(secret._buffer) for secret in alive if not secret.is_wiped]
+    alive = [reference() for reference in list(_alive.values())]
+    return [bytes(secret._buffer) for secret in alive if secret is not None
+            and not secret.is_wiped]
