@@ -26,7 +26,7 @@ from teeio.platforms.common.runner import (
     run_scenarios,
 )
 from teeio.platforms.common.scenario import Needs, PlatformEnv, Scenario, Verdict
-from teeio.platforms.common.target import HostTarget
+from teeio.platforms.common.target import board_targets
 
 app = typer.Typer(no_args_is_help=True, help="Platforms as hosts of the endpoint.")
 COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.SKIP: "yellow"}
@@ -132,10 +132,9 @@ def _environment(name: str, urls: list[str], boards: int, console: Console) -> (
                 urls = [stack.enter_context(VirtualBoard(images, seed=SEED + k)).url
                         for k in range(boards)]
         policy = policy_for(images, seeded=seeded)
-        targets = []
-        for url in urls:
-            targets.append(HostTarget(url, policy))
-            stack.callback(targets[-1].close)
+        targets = board_targets(urls, policy)
+        for target in targets:
+            stack.callback(target.close)
         yield platform_named(name).make(list(targets), policy)
 
 

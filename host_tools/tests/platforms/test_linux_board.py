@@ -12,7 +12,7 @@ from teeio.host import policy_for
 from teeio.platforms.catalogue import platform_named, scenarios
 from teeio.platforms.common.runner import mutation_table, run_scenarios
 from teeio.platforms.common.scenario import Needs, PlatformEnv, Verdict
-from teeio.platforms.common.target import HostTarget
+from teeio.platforms.common.target import HostTarget, board_targets
 
 SEED = 60_000
 # On the shared connection, a few seconds each.
@@ -24,9 +24,9 @@ def environment(boards: int) -> Iterator[PlatformEnv]:
     images = prepare_images()
     policy = policy_for(images, seeded=True)
     running = [VirtualBoard(images, seed=SEED + k) for k in range(boards)]
-    targets = []
+    targets: list[HostTarget] = []
     try:
-        targets = [HostTarget(board.url, policy) for board in running]
+        targets = board_targets([board.url for board in running], policy)
         yield platform_named("linux").make(list(targets), policy)
     finally:
         for target in targets:

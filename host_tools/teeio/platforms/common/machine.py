@@ -65,7 +65,7 @@ class Machine(Generic[M_co]):
     """All actors around one or more targets.
 
     Args:
-        targets: the devices.
+        targets: the devices; several stand below the ports of one `RootComplex`.
         policy: what their TSMs trust.
         make_tsm: class of the TSM.
         quirks: choices of the platform.
@@ -94,8 +94,6 @@ class Machine(Generic[M_co]):
         self.devices: list[Device[M_co]] = []
         for index, target in enumerate(targets):
             target.port.memory = self.memory
-            if index:
-                target.port.requester_id = index + 1 << 3
             hardware = RootPortHardware(self.context, target.port)
             path = DmaPath(self.context, hardware, self.iommu)
             target.port.checker = path

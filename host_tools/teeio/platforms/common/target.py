@@ -8,10 +8,11 @@ device without them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from teeio.core.ops import Batch, CfgRead, Op, OpResult, Steps
+from teeio.core.rootcomplex import RootComplex
 from teeio.core.rootport import PortEvent, RootPort
 from teeio.core.tsm import TsmPolicy
 from teeio.host import Host
@@ -68,14 +69,15 @@ class HostTarget:
         url: as `teeio.host.Host`.
         policy: trust of the TSM that `Machine` will put above it.
         rng: source of random bytes.
+        port: a port of a root complex, if there are several devices.
 
     Raises:
         TransportError: nothing answers there.
     """
 
     def __init__(self, url: str, policy: TsmPolicy,
-                 rng: Callable[[int], bytes] = os.urandom) -> None:
-        self.host = _TappedHost(url, policy, rng=rng)
+                 rng: Callable[[int], bytes] = os.urandom, port: RootPort | None = None) -> None:
+        self.host = _TappedHost(url, policy, rng=rng, port=port)
         self.url = url
 
     @property
@@ -104,6 +106,26 @@ class HostTarget:
 
     def close(self) -> None:
         self.host.close()
+
+
+def board_targets(urls: Sequence[str], policy: TsmPolicy) -> list[HostTarget]:
+    """One target a board; several boards stand below one root complex.
+
+    Raises:
+        TransportError: a board does not answer; the links to the others are closed again.
+    """
+    ports: Sequence[RootPort | None] = [None]
+    if len(urls) > 1:
+        ports = RootComplex(len(urls)).ports
+    out: list[HostTarget] = []
+    try:
+        for url, port in zip(urls, ports, strict=True):
+            out.append(HostTarget(url, policy, port=port))
+    except BaseException:
+        for target in out:
+            target.close()
+        raise
+    return out
 
 
 class Masked:

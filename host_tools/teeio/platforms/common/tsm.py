@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from teeio.core.enumerate import Function, restore_bars
+from teeio.core.enumerate import Function
 from teeio.core.ops import Steps
 from teeio.core.spdm_flow import Session
 from teeio.core.tsm import Tsm, TsmPolicy
@@ -24,8 +24,6 @@ from teeio.platforms.common.names import payload_name
 from teeio.platforms.common.pages import PAGE, PageTableChecker
 from teeio.platforms.common.ports import RootPortHardware
 from teeio.wire.tdisp_report import InterfaceReport, MmioRange
-
-WINDOW_BYTES = 1 << 28
 
 
 class TsmReason(Enum):
@@ -118,7 +116,7 @@ class PlatformTsm:
         rng: source of random bytes.
         hardware: key registers of the root port.
         iommu, pages: tables of the machine.
-        index: number of the device; it is enumerated on bus index + 1.
+        index: number of the device; with several, its bus is index + 1.
     """
 
     def __init__(self, context: Context, policy: TsmPolicy, rng: Callable[[int], bytes],
@@ -136,13 +134,11 @@ class PlatformTsm:
 
     # ---- verbs -----------------------------------------------------------------------------------
     def probe(self) -> Steps[list[Function]]:
-        """Enumerate the device; each device gets a bus and a memory window of its own."""
-        functions = yield from self.core.discover(bus=self.index + 1)
-        if self.index:
-            for function in functions:
-                function.bar0 += self.index * WINDOW_BYTES
-            yield from restore_bars(functions)
-        return functions
+        """Enumerate the device, on the bus and in the window of its root port."""
+        behind = self.hardware.port.behind
+        if behind is None:
+            return (yield from self.core.discover())
+        return (yield from self.core.discover(behind.bus, behind.window, behind.window_bytes))
 
     def connect(self) -> Steps[None]:
         """Attest, open the session, key the stream.
