@@ -94,6 +94,9 @@ def run(
     except TsmError as error:
         console.print(f"[red]platform: {error}[/red]")
         raise typer.Exit(3 if isinstance(error, TransportError) else 1) from None
+    if mutate and platform == "all" and not scenario:
+        # A check that no scenario takes is worth as little as one that turns none red.
+        mutations += [Mutation(check.id, (), ()) for check in all_checks()]
     mutations = _merged(mutations)
     report = as_json(results, mutations)
     if out is not None:

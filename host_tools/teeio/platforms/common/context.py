@@ -19,8 +19,8 @@ class Quirks:
     """Choices where public documents disagree; the defaults follow the text that is stricter.
 
     Attributes:
-        disconnect_unbinds: disconnect first unbinds what is bound (as Linux does); otherwise it is
-            refused while a TDI is bound.
+        disconnect_unbinds: the TSM's disconnect first unbinds what is bound; otherwise it is
+            refused meanwhile, and the host unbinds before it (as Linux does).
         stop_attempts: how often unbind sends STOP_INTERFACE before it gives the device up.
     """
 

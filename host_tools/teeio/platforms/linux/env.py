@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from teeio.core.tsm import TsmPolicy
-from teeio.platforms.common.context import Quirks
 from teeio.platforms.common.env import MachineEnv
 from teeio.platforms.common.machine import AnyDevice, Machine
 from teeio.platforms.common.scenario import Platform, expect, register_platform
@@ -13,8 +12,6 @@ from teeio.platforms.common.tsm import PlatformTsm
 from teeio.platforms.linux.backend import BackendFactory, DirectBackend
 from teeio.platforms.linux.guest import GuestDevice, LinuxGuest
 from teeio.platforms.linux.host import LinuxHost
-
-QUIRKS = Quirks(disconnect_unbinds=True)
 
 
 class LinuxEnv(MachineEnv[PlatformTsm]):
@@ -53,7 +50,7 @@ class LinuxEnv(MachineEnv[PlatformTsm]):
 
 def make(targets: list[Target], policy: TsmPolicy) -> LinuxEnv:
     """Environment around targets."""
-    return LinuxEnv(Machine(targets, policy, PlatformTsm, quirks=QUIRKS))
+    return LinuxEnv(Machine(targets, policy, PlatformTsm))
 
 
 register_platform(Platform("linux", "Linux verbs: connect, bind, lock, accept, evidence", make))

@@ -104,6 +104,8 @@ def disconnect_bound(env: LinuxEnv) -> str:
     expect("connect", kernel.sysfs.write(CONNECT, "tsm0"), 0)
     for tdi in (1, 0, 2):
         expect(f"bind TDI {tdi}", kernel.bind(device, tdi, "guest 1"), 0)
+    with refuses("disconnect by a host that forgets to unbind", TsmReason.IN_USE):
+        env.machine.do(device, "disconnect", device.tsm.disconnect())
     expect("disconnect", kernel.sysfs.write(DISCONNECT, "tsm0"), 0)
     missing = env.machine.context.log.in_order(
         "unbind function 3", "STOP_INTERFACE_REQUEST", "unbind function 2",
