@@ -127,7 +127,7 @@ class PlatformTsm:
         self.iommu = iommu
         self.pages = pages
         self.index = index
-        self.core = Tsm(policy, rng, self._observe, self._on_message)
+        self.core = Tsm(policy, rng, self._observe, on_message=self._on_message)
         self.bindings: dict[int, Binding] = {}
         self.suspect: set[int] = set()
         self._generations: dict[int, int] = {}

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from teeio.core.enumerate import ECAP_DOE, ECAP_IDE
 from teeio.core.ops import CfgWrite, Op, cfg_read
-from teeio.core.tsm import CONTROL_ENABLE
+from teeio.core.stream_block import CONTROL_ENABLE
 from teeio.platforms.common.scenario import Kind, Needs, ScenarioFailed, expect, refuses, scenario
 from teeio.platforms.common.target import Masked
 from teeio.platforms.common.tsm import TsmReason
