@@ -172,10 +172,12 @@ def iomem(env: LinuxEnv) -> str:
     with refuses("private MMIO before accept", PageReason.NOT_VALID):
         guest.guest.run(device, driver.read(0, 16))
     expect("accept", guest.sysfs.write(f"{guest.path(mine)}/tsm/accept", "1"), 0)
-    # docs/registers.md: control page 1, work memory pages 8 to 11; pages 0, 2 and 3 not trusted.
+    # docs/registers.md: control page 1, work memory pages 8, 9 and (updatable) 10, 11; pages 0, 2
+    # and 3 are not trusted.
     expect("accepted", guest.iomem(), [
         bar, f"  {base + 0x1000:08x}-{base + 0x1FFF:08x} : PCI MMIO Encrypted",
-        f"  {base + 0x8000:08x}-{base + 0xBFFF:08x} : PCI MMIO Encrypted"])
+        f"  {base + 0x8000:08x}-{base + 0x9FFF:08x} : PCI MMIO Encrypted",
+        f"  {base + 0xA000:08x}-{base + 0xBFFF:08x} : PCI MMIO Encrypted"])
     report = mine.evidence["report"]
     expect("report generation", report.generation, device.tsm.bindings[0].generation)
     page = base // PAGE
