@@ -9,13 +9,14 @@ PYTEST := $(BIN)/python -m pytest
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools lint test test-long demo firmware provision vboard dsm-native synth clean
+.PHONY: help setup tools lint test test-long demo platforms firmware provision vboard dsm-native synth clean
 
 help:
 	@echo "make setup      virtual environment and pip packages"
 	@echo "make demo       attest, key, lock, use and attack the endpoint on the virtual board"
 	@echo "make test       the gate of every merge: lint, unit, firmware, one system run"
 	@echo "make test-long  full vectors, error rows, faults and lives of a session on simulated boards"
+	@echo "make platforms  scenarios of every platform model on virtual boards, each check switched off"
 	@echo "make lint       Verilator -Wall per module, ruff, mypy"
 	@echo "make synth      the whole endpoint through read_slang and synth_ecp5, cells per block"
 	@echo "make firmware   boot ROM and firmware images"
@@ -52,6 +53,10 @@ dsm-native: $(STAMP)
 
 demo: $(STAMP)
 	$(BIN)/teeio demo
+
+platforms: $(STAMP)
+	$(BIN)/teeio platform run all --mutate --out build/platforms/report.json \
+	  --html build/platforms/report.html
 
 test: $(STAMP)
 	$(PYTEST) -m "not long" -n $(JOBS) --dist loadfile -q

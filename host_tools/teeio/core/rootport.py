@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Protocol
 
 from teeio.core.ide import IdeCheckFailed, IdeFault, IdeStream, fail_stream_id, make_fail
 from teeio.core.memory import MSI_BASE, MSI_LIMIT, HostMemory
@@ -44,6 +45,7 @@ class PortEvent:
         value: interrupt data, message code, or Stream ID.
         t_bit: T of the TLP.
         protected: it came as an IDE TLP.
+        reason: what the access checker said, if it refused.
     """
 
     kind: EventKind
@@ -52,6 +54,35 @@ class PortEvent:
     value: int = 0
     t_bit: bool = False
     protected: bool = False
+    reason: Enum | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceAccess:
+    """One memory request of a device, as it stands in the TLP.
+
+    Attributes:
+        requester_id: Requester ID.
+        address: first byte, DW aligned.
+        length: bytes, whole DWs.
+        is_write: MWr rather than MRd.
+        t_bit: T of the IDE prefix; False without one.
+        stream_id: the stream it came on and passed the checks of; None without IDE.
+    """
+
+    requester_id: int
+    address: int
+    length: int
+    is_write: bool
+    t_bit: bool
+    stream_id: int | None
+
+
+class AccessChecker(Protocol):
+    """Stands between a root port and memory: root-port rules, IOMMU, page tables of a platform."""
+
+    def check(self, access: DeviceAccess) -> Enum | None:
+        """None lets the request through to memory, anything else is why it was refused."""
 
 
 @dataclass(slots=True)
@@ -113,6 +144,8 @@ class RootPort:
         behind: bus and window behind this port; requests for others and requests that come with a
             foreign Requester ID are refused (ACS Source Validation, PCIe Base 6.12). None: the
             port is alone, everything is behind it.
+
+    `checker`, if set, sees every memory request but interrupts before memory does.
     """
 
     def __init__(self, memory: HostMemory, requester_id: int = 0, read_boundary: int = 64,
@@ -124,6 +157,7 @@ class RootPort:
         self.streams: dict[int, IdeStream] = {}
         self.trusted_stream: int | None = None
         self.max_payload = 128
+        self.checker: AccessChecker | None = None
         self.events: list[PortEvent] = []
         self._pending: dict[int, _Pending] = {}
         self._abandoned: set[int] = set()
@@ -346,6 +380,8 @@ class RootPort:
                 EventKind.INTERRUPT, tlp.requester_id, f"address {tlp.address:#x}",
                 int.from_bytes(tlp.payload, "little"), t_bit, protected))
             return
+        if self._stopped(tlp, stream_id, t_bit):
+            return
         n = len(tlp.payload)
         enables = [True] * n
         for i in range(4):
@@ -357,9 +393,12 @@ class RootPort:
 
     def _read(self, tlp: Tlp, stream_id: int | None, t_bit: bool) -> list[bytes]:
         total = 4 * tlp.length_dw
-        data = self.memory.read(tlp.requester_id, tlp.address, total, t_bit)
+        data = None
+        if not self._stopped(tlp, stream_id, t_bit):
+            data = self.memory.read(tlp.requester_id, tlp.address, total, t_bit)
+            if data is None:
+                self._refused(tlp, t_bit, stream_id is not None)
         if data is None:
-            self._refused(tlp, t_bit, stream_id is not None)
             return self._protect(t.completion(tlp, self.requester_id, CplStatus.UR,
                                               byte_count=total), stream_id, t_bit)
         # Bytes are counted from the first to the last enabled one (2.3.1.1).
@@ -382,6 +421,19 @@ class RootPort:
             left -= n - (lead if at == 0 else 0)
             at += n
         return out
+
+    def _stopped(self, tlp: Tlp, stream_id: int | None, t_bit: bool) -> bool:
+        if self.checker is None:
+            return False
+        reason = self.checker.check(DeviceAccess(
+            tlp.requester_id, tlp.address, 4 * tlp.length_dw, tlp.is_mem_write, t_bit, stream_id))
+        if reason is None:
+            return False
+        self.memory.refuse(tlp.requester_id, tlp.address, 4 * tlp.length_dw, tlp.is_mem_write,
+                           str(reason.value))
+        self.events.append(PortEvent(EventKind.REFUSED, tlp.requester_id, str(reason.value), 0,
+                                     t_bit, stream_id is not None, reason))
+        return True
 
     def _refused(self, tlp: Tlp, t_bit: bool, protected: bool) -> None:
         self.events.append(PortEvent(EventKind.REFUSED, tlp.requester_id,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import NoReturn
 
 from teeio.errors import LocalError
@@ -15,11 +16,13 @@ class Secret:
     our reach (Python frees but does not clear them), the buffer itself is zeroed by `wipe()`.
     """
 
-    __slots__ = ("_buffer", "_is_wiped")
+    __slots__ = ("__weakref__", "_buffer", "_is_wiped")
 
     def __init__(self, data: bytes | bytearray) -> None:
         self._buffer = bytearray(data)
         self._is_wiped = False
+        at = id(self)
+        _alive[at] = weakref.ref(self, lambda _: _alive.pop(at, None))
 
     def __len__(self) -> int:
         return len(self._buffer)
@@ -49,3 +52,15 @@ class Secret:
         for at in range(len(self._buffer)):
             self._buffer[at] = 0
         self._is_wiped = True
+
+
+# By id, not by value: no secret is hashed or compared. `list` of a dictionary is one step, so that
+# other threads may make secrets meanwhile.
+_alive: dict[int, weakref.ref[Secret]] = {}
+
+
+def live_secrets() -> list[bytes]:
+    """Values of all secrets that exist now and are not wiped, for scans that look for leaks."""
+    alive = [reference() for reference in list(_alive.values())]
+    return [bytes(secret._buffer) for secret in alive if secret is not None
+            and not secret.is_wiped]

@@ -11,6 +11,7 @@ driver moves the objects (`core/drive.py`). Waiting is counted in device clock c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -350,15 +351,24 @@ class Session:
     """A session in use. IDE_KM and TDISP verbs take it as their channel.
 
     After a PeerError that is no PeerRefused the session is dead, its secrets are wiped.
+
+    Attributes:
+        on_message: called inside the TSM with (is_request, vendor-defined payload), for a log of
+            the order of messages; the payload of KEY_PROG holds a key and must not be kept.
     """
 
     requester: SpdmRequester
     spdm: SpdmSession
+    on_message: Callable[[bool, bytes], None] | None = None
 
     def request(self, payload: bytes) -> Steps[bytes]:
         """Sends a PCI-SIG vendor-defined payload, returns that of the answer."""
+        if self.on_message is not None:
+            self.on_message(True, payload)
         request = self.spdm.vendor_request(payload)
         response = yield from exchange(self.spdm, request, VendorDefinedResponse)
+        if self.on_message is not None:
+            self.on_message(False, response.payload)
         return response.payload
 
     def heartbeat(self) -> Steps[None]:

@@ -9,7 +9,7 @@ the manager in the state it was in before, or closed; it never half trusts a dev
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from teeio.core import ide_km, spdm_flow, tdisp
@@ -101,10 +101,12 @@ class Tsm:
         rng: source of random bytes.
         observe: called with (step, detail) as a verb goes on, for people.
         carries: what the way to the device carries; what it does not is skipped, and said so.
+        on_message: given to the session (`spdm_flow.Session.on_message`).
     """
 
     def __init__(self, policy: TsmPolicy, rng: Rng, observe: Observer | None = None,
-                 carries: Capabilities = BOARD) -> None:
+                 carries: Capabilities = BOARD,
+                 on_message: Callable[[bool, bytes], None] | None = None) -> None:
         self.policy = policy
         self.carries = carries
         self.functions: list[Function] = []
@@ -116,6 +118,7 @@ class Tsm:
         self.block: StreamBlock | None = None
         self.tdis: dict[int, BoundTdi] = {}
         self._rng = rng
+        self._on_message = on_message
         self._observe = observe or (lambda step, detail: None)
 
     # ---- discovery -------------------------------------------------------------------------------
@@ -190,6 +193,7 @@ class Tsm:
         self.slot, self.chain = yield from spdm_flow.authenticate(requester, policy)
         self._observe("identity", f"slot {self.slot}: {self.chain.dmtf_name}")
         self.session = yield from spdm_flow.open_session(requester, self.slot)
+        self.session = replace(self.session, on_message=self._on_message)
         self._observe("session", f"{self.session.spdm.session_id:#010x} established")
         attestation = yield from self.session.measure(
             self.policy.references, allow_unreferenced=self.policy.allow_unreferenced)
@@ -437,6 +441,10 @@ class Tsm:
             yield from ide_km.stop_stream(self._session(), self.policy.stream_id, 0,
                                           port_index=self.policy.port_index)
             yield from self._drop_stream()
+
+    def abandon(self) -> Steps[None]:
+        """Take everything down, with the device or without it; never raises for its silence."""
+        yield from self._close_quietly()
 
     def _drop_stream(self) -> Steps[None]:
         # The host's end first: it cannot fail, and keys are gone whatever the device does.

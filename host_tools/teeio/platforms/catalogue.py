@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All platforms: importing this registers them, their checks and their scenarios."""
+
+from __future__ import annotations
+
+from teeio.platforms.common.scenario import platform_named, platforms, scenarios
+from teeio.platforms.linux import (
+    ghc,
+    scenarios_faults,
+    scenarios_guest,
+    scenarios_host,
+)
+
+__all__ = ["ghc", "platform_named", "platforms", "scenarios", "scenarios_faults", "scenarios_guest",
+           "scenarios_host"]
