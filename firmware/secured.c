@@ -21,7 +21,7 @@ enum {
 _Static_assert(SPDM_MAX_SESSIONS * SLOTS_PER_SESSION <= HAL_AEAD_SLOTS, "one key slot each");
 
 /* The decrypted request. Wiped after every record. */
-static uint8_t plaintext[SPDM_DATA_TRANSFER_BYTES];
+static uint8_t plaintext[LENGTH_FIELD_BYTES + SPDM_MESSAGE_BYTES];
 
 /* ---- sessions ------------------------------------------------------------------------------------ */
 session_t *session_open(spdm_t *spdm, uint16_t requester_half, spdm_result_t *error) {
@@ -50,6 +50,7 @@ session_t *session_open(spdm_t *spdm, uint16_t requester_half, spdm_result_t *er
 void session_end(session_t *session) {
   if (session->tag != 0) {
     hal_kill_tag(session->tag);
+    deferred_drop_session(session->tag);
     uint8_t first = session->request.slot & (uint8_t)~(SLOTS_PER_SESSION - 1);
     for (uint8_t i = 0; i < SLOTS_PER_SESSION; i++) {
       hal_aead_erase((unsigned)first + i);

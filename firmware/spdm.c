@@ -4,6 +4,9 @@
  * Laws of this file: everything about phases stands in `rows`; a handler only sees requests that
  * are legal where they came. Order of checks: version, known code, capability of both sides,
  * connection state, session phase, then the handler (fields, then resources).
+ *
+ * Two messages may stand between the bus and a handler: CHUNK_SEND brings a request in parts, and
+ * an answer that is too large, or late, is left with deferred.c and an ERROR goes out instead.
  */
 #include "spdm.h"
 
@@ -12,6 +15,7 @@ enum {
   IN_HANDSHAKE = 1u << 1,
   IN_APPLICATION = 1u << 2,
   IN_SESSION = IN_HANDSHAKE | IN_APPLICATION,
+  ANYWHERE = IN_CLEAR | IN_SESSION,
   KEEPS_L1L2 = 1u << 3, /* does not interrupt a chain of measurements */
   DROPS_M1M2 = 1u << 4  /* gives up a challenge that was being prepared */
 };
@@ -42,6 +46,11 @@ static const row_t rows[] = {
      spdm_key_update},
     {SPDM_END_SESSION, SPDM_NEGOTIATED, IN_APPLICATION | DROPS_M1M2, 0, spdm_end_session},
     {SPDM_VENDOR_DEFINED, SPDM_NEGOTIATED, IN_CLEAR | IN_APPLICATION, 0, spdm_vendor_defined},
+    {SPDM_CHUNK_SEND, SPDM_AFTER_CAPABILITIES, ANYWHERE | KEEPS_L1L2, SPDM_CAP_CHUNK,
+     spdm_chunk_send},
+    {SPDM_CHUNK_GET, SPDM_AFTER_CAPABILITIES, ANYWHERE | KEEPS_L1L2, SPDM_CAP_CHUNK,
+     spdm_chunk_get},
+    {SPDM_RESPOND_IF_READY, SPDM_NOT_STARTED, ANYWHERE | KEEPS_L1L2, 0, spdm_respond_if_ready},
 };
 
 static const row_t *find_row(uint8_t code) {
@@ -75,9 +84,11 @@ void spdm_disconnect(spdm_t *spdm) {
   spdm->opaque_fmt1 = false;
   spdm->peer_flags = 0;
   spdm->peer_bytes = 0;
+  spdm->peer_message_bytes = 0;
   spdm->vca_size = 0;
   transcript_drop(&spdm->m1m2);
   transcript_drop(&spdm->l1l2);
+  deferred_drop();
 }
 
 /* ---- helpers of the handlers ------------------------------------------------------------------- */
@@ -91,8 +102,12 @@ bool spdm_exact(spdm_request_t *request, size_t size) {
 }
 
 bool spdm_fits(const spdm_t *spdm, spdm_request_t *request, size_t size) {
-  request->needed = (uint32_t)size;
-  return size <= spdm->peer_bytes;
+  request->extended = (uint32_t)size;
+  return size <= spdm->peer_message_bytes;
+}
+
+bool spdm_can_chunk(const spdm_t *spdm) {
+  return (spdm->peer_flags & SPDM_CAP_CHUNK) != 0; /* this side always can */
 }
 
 void spdm_header(const spdm_t *spdm, writer_t *out, uint8_t code, uint8_t param1, uint8_t param2) {
@@ -109,8 +124,10 @@ size_t spdm_write_error(uint8_t version, spdm_result_t result, uint8_t data, uin
   writer_u8(&w, SPDM_ERROR);
   writer_u8(&w, (uint8_t)result);
   writer_u8(&w, data);
-  if (result == SPDM_RESPONSE_TOO_LARGE) {
+  if (result == SPDM_RESPONSE_TOO_LARGE || result == SPDM_RESPONSE_NOT_READY) {
     writer_u32(&w, extended);
+  } else if (result == SPDM_LARGE_RESPONSE) {
+    writer_u8(&w, (uint8_t)extended);
   }
   return w.ok ? w.pos : 0;
 }
@@ -139,8 +156,9 @@ static spdm_result_t admit(const spdm_t *spdm, const spdm_request_t *request, co
   } else if (spdm->version != 0 && version != spdm->version) {
     return SPDM_VERSION_MISMATCH;
   }
-  if (request->code == SPDM_RESPOND_IF_READY) {
-    return SPDM_UNEXPECTED_REQUEST; /* no answer is ever deferred */
+  spdm_result_t result = deferred_admit(request);
+  if (result != SPDM_OK) {
+    return result;
   }
   if (row == NULL) {
     return SPDM_UNSUPPORTED_REQUEST;
@@ -172,18 +190,30 @@ static spdm_result_t dispatch(spdm_t *spdm, spdm_request_t *request, writer_t *o
   return row->handler(spdm, request, out);
 }
 
-size_t spdm_handle(spdm_t *spdm, session_t *session, const uint8_t *message, size_t size,
-                   uint8_t *out, size_t capacity) {
-  writer_t w = writer_make(out, capacity);
+/* True if a signature makes the answer to this request slow. */
+static bool is_signed(const spdm_request_t *request) {
+  return request->code == SPDM_CHALLENGE || request->code == SPDM_KEY_EXCHANGE ||
+         (request->code == SPDM_GET_MEASUREMENTS && (request->param1 & 1) != 0);
+}
 
-  if (size < 4) {
-    return session == NULL ? 0
-                           : spdm_write_error(spdm->version, SPDM_INVALID_REQUEST, 0, 0, out,
-                                              capacity);
+/* A finished answer goes out, or stays here for later; `wrapped` bytes come before it. */
+static spdm_result_t hand_over(const spdm_t *spdm, spdm_request_t *request, const writer_t *answer,
+                               size_t wrapped) {
+  uint32_t delay_us = is_signed(request) ? hal_lab_delay_us() : 0;
+
+  if (delay_us != 0) {
+    return deferred_late_answer(request, answer, delay_us);
   }
-  if (session == NULL && spdm_vendor_is_session_only(message, size)) {
-    return 0;
+  if (spdm_can_chunk(spdm) && answer->pos + wrapped > spdm->peer_bytes) {
+    return deferred_large_answer(request, answer);
   }
+  return SPDM_OK;
+}
+
+/* Answers one message in one piece. is_whole: it was a CHUNK_SEND that completes a request. */
+static size_t answer_one(spdm_t *spdm, session_t *session, const uint8_t *message, size_t size,
+                         size_t wrapped, uint8_t *out, size_t capacity, bool *is_whole) {
+  writer_t w = writer_make(out, capacity);
   spdm_request_t request = {
       .message = message,
       .size = size,
@@ -192,11 +222,16 @@ size_t spdm_handle(spdm_t *spdm, session_t *session, const uint8_t *message, siz
       .param1 = message[2],
       .param2 = message[3],
       .session = session,
-      .needed = 0,
+      .extended = 0,
+      .is_whole = false,
   };
   spdm_result_t result = dispatch(spdm, &request, &w);
+  *is_whole = request.is_whole;
   if (result == SPDM_OK && !w.ok) {
     result = SPDM_UNSPECIFIED;
+  }
+  if (result == SPDM_OK) {
+    result = hand_over(spdm, &request, &w, wrapped);
   }
   if (result == SPDM_OK) {
     return w.pos;
@@ -210,6 +245,38 @@ size_t spdm_handle(spdm_t *spdm, session_t *session, const uint8_t *message, siz
   }
   uint8_t data = result == SPDM_UNSUPPORTED_REQUEST ? request.code : 0;
   bool restarts = session == NULL && request.code == SPDM_GET_VERSION;
-  return spdm_write_error(restarts ? SPDM_VERSION_10 : spdm->version, result, data, request.needed,
-                          out, capacity);
+  return spdm_write_error(restarts ? SPDM_VERSION_10 : spdm->version, result, data,
+                          request.extended, out, capacity);
+}
+
+size_t spdm_handle(spdm_t *spdm, session_t *session, const uint8_t *message, size_t size,
+                   uint8_t *out, size_t capacity) {
+  size_t slack = session == NULL ? 3 : 0;
+  bool is_whole = false;
+
+  if (size < 4) {
+    return session == NULL ? 0
+                           : spdm_write_error(spdm->version, SPDM_INVALID_REQUEST, 0, 0, out,
+                                              capacity);
+  }
+  if (session == NULL && spdm_vendor_is_session_only(message, size)) {
+    return 0;
+  }
+  if (size > SPDM_DATA_TRANSFER_BYTES + slack) {
+    return spdm_write_error(spdm->version, SPDM_REQUEST_TOO_LARGE, 0, 0, out, capacity);
+  }
+  size_t used = answer_one(spdm, session, message, size, 0, out, capacity, &is_whole);
+  if (!is_whole) {
+    return used;
+  }
+  /* `used` bytes of CHUNK_SEND_ACK stand in front of the answer to the large request. */
+  size_t large_size = 0;
+  const uint8_t *large = deferred_request(&large_size);
+  size_t answer = 0;
+  if (session != NULL || !spdm_vendor_is_session_only(large, large_size)) {
+    answer = answer_one(spdm, session, large, large_size, used, out + used, capacity - used,
+                        &is_whole);
+  }
+  deferred_request_done();
+  return answer != 0 ? used + answer : 0;
 }

@@ -12,7 +12,7 @@
 #include "hal/hal.h"
 
 #ifndef SPDM_MAX_SESSIONS
-#define SPDM_MAX_SESSIONS 1u
+#define SPDM_MAX_SESSIONS 2u
 #endif
 
 #define SPDM_HASH_BYTES HAL_SHA384_BYTES
@@ -21,7 +21,12 @@
 #define SPDM_NONCE_BYTES 32u
 #define SPDM_CONTEXT_BYTES 8u /* RequesterContext, from 1.3 on */
 #define SPDM_VCA_BYTES 256u
-#define SPDM_DATA_TRANSFER_BYTES 0x1200u
+/* Largest message of either direction, chunks put together: what a record of one mailbox holds. */
+#define SPDM_MESSAGE_BYTES (HAL_DOE_BUFFER_BYTES - 8u - 24u)
+/* Largest message that comes or goes in one piece from the requester. Less needs CHUNK_SEND. */
+#ifndef SPDM_DATA_TRANSFER_BYTES
+#define SPDM_DATA_TRANSFER_BYTES SPDM_MESSAGE_BYTES
+#endif
 #define SPDM_MIN_DATA_TRANSFER_BYTES 42u
 /* KEY_EXCHANGE_RSP without summary: who cannot receive so much gets no session. */
 #define SPDM_SESSION_MIN_BYTES 294u
@@ -37,6 +42,8 @@ enum {
   SPDM_GET_CERTIFICATE = 0x82,
   SPDM_CHALLENGE = 0x83,
   SPDM_GET_VERSION = 0x84,
+  SPDM_CHUNK_SEND = 0x85,
+  SPDM_CHUNK_GET = 0x86,
   SPDM_GET_MEASUREMENTS = 0xE0,
   SPDM_GET_CAPABILITIES = 0xE1,
   SPDM_NEGOTIATE_ALGORITHMS = 0xE3,
@@ -56,14 +63,18 @@ enum { SPDM_VERSION_10 = 0x10, SPDM_VERSION_12 = 0x12, SPDM_VERSION_13 = 0x13 };
 typedef enum {
   SPDM_OK = 0x00,
   SPDM_INVALID_REQUEST = 0x01,
+  SPDM_BUSY = 0x03,
   SPDM_UNEXPECTED_REQUEST = 0x04,
   SPDM_UNSPECIFIED = 0x05,
   SPDM_DECRYPT_ERROR = 0x06,
   SPDM_UNSUPPORTED_REQUEST = 0x07, /* ErrorData = the request code */
   SPDM_SESSION_LIMIT_EXCEEDED = 0x0A,
   SPDM_SESSION_REQUIRED = 0x0B,
-  SPDM_RESPONSE_TOO_LARGE = 0x0D, /* extended data = request->needed */
+  SPDM_RESPONSE_TOO_LARGE = 0x0D, /* extended data: the size, u32 */
+  SPDM_REQUEST_TOO_LARGE = 0x0E,
+  SPDM_LARGE_RESPONSE = 0x0F, /* extended data: the handle, u8 */
   SPDM_VERSION_MISMATCH = 0x41,
+  SPDM_RESPONSE_NOT_READY = 0x42, /* extended data: RDTExponent, code, token, RDTM */
   SPDM_SILENT = 0x100
 } spdm_result_t;
 
@@ -135,7 +146,8 @@ typedef struct {
   uint8_t version; /* negotiated, 0 before CAPABILITIES */
   bool opaque_fmt1;
   uint32_t peer_flags;
-  uint32_t peer_bytes; /* requester's DataTransferSize */
+  uint32_t peer_bytes;         /* requester's DataTransferSize */
+  uint32_t peer_message_bytes; /* largest message for it: with CHUNK its MaxSPDMmsgSize */
   uint8_t vca[SPDM_VCA_BYTES];
   uint16_t vca_size;
   uint16_t vca_mark[4]; /* start and end of the last GET_CAPABILITIES, of NEGOTIATE_ALGORITHMS */
@@ -155,7 +167,8 @@ typedef struct {
   uint8_t param1;
   uint8_t param2;
   session_t *session; /* NULL outside a session */
-  uint32_t needed;    /* size of the answer that did not fit */
+  uint32_t extended;  /* extended data of the ERROR that the handler asks for */
+  bool is_whole;      /* CHUNK_SEND: the last chunk is there, the large request can be answered */
 } spdm_request_t;
 
 typedef spdm_result_t (*spdm_handler_t)(spdm_t *spdm, spdm_request_t *request, writer_t *out);
@@ -167,7 +180,7 @@ void spdm_disconnect(spdm_t *spdm);
 /* Answers one message into out[capacity]; 0 = no answer. `session` is NULL for a clear message. */
 size_t spdm_handle(spdm_t *spdm, session_t *session, const uint8_t *message, size_t size,
                    uint8_t *out, size_t capacity);
-/* An ERROR in `version`, 0 = none negotiated yet. */
+/* An ERROR in `version`, 0 = none negotiated yet; `extended` is cut to what its code defines. */
 size_t spdm_write_error(uint8_t version, spdm_result_t result, uint8_t data, uint32_t extended,
                         uint8_t *out, size_t capacity);
 /* True if the message has exactly `size` bytes (in clear: plus DOE padding, cut off here). */
@@ -175,6 +188,23 @@ bool spdm_exact(spdm_request_t *request, size_t size);
 /* True if the requester can receive `size` bytes; otherwise notes the size for the ERROR. */
 bool spdm_fits(const spdm_t *spdm, spdm_request_t *request, size_t size);
 void spdm_header(const spdm_t *spdm, writer_t *out, uint8_t code, uint8_t param1, uint8_t param2);
+/* Both sides can take messages in chunks. */
+bool spdm_can_chunk(const spdm_t *spdm);
+
+/* ---- deferred.c: large requests, and answers that are fetched later ---------------------------- */
+/* SPDM_OK if `request` may come now: another one waits while a transfer is under way. */
+spdm_result_t deferred_admit(const spdm_request_t *request);
+/* Keeps a finished answer for CHUNK_GET, or for RESPOND_IF_READY, and says so by an ERROR code. */
+spdm_result_t deferred_large_answer(spdm_request_t *request, const writer_t *answer);
+spdm_result_t deferred_late_answer(spdm_request_t *request, const writer_t *answer,
+                                   uint32_t delay_us);
+/* The large request that is_whole announced. */
+const uint8_t *deferred_request(size_t *size);
+/* Forgets the large request unless an answer has taken its place. */
+void deferred_request_done(void);
+/* Forgets a transfer: any, or that of one session (its tag). */
+void deferred_drop(void);
+void deferred_drop_session(uint16_t tag);
 
 /* ---- transcript.c -------------------------------------------------------------------------------- */
 void transcript_drop(transcript_t *t);
@@ -210,6 +240,9 @@ spdm_result_t spdm_heartbeat(spdm_t *spdm, spdm_request_t *request, writer_t *ou
 spdm_result_t spdm_key_update(spdm_t *spdm, spdm_request_t *request, writer_t *out);
 spdm_result_t spdm_end_session(spdm_t *spdm, spdm_request_t *request, writer_t *out);
 spdm_result_t spdm_vendor_defined(spdm_t *spdm, spdm_request_t *request, writer_t *out);
+spdm_result_t spdm_chunk_send(spdm_t *spdm, spdm_request_t *request, writer_t *out);
+spdm_result_t spdm_chunk_get(spdm_t *spdm, spdm_request_t *request, writer_t *out);
+spdm_result_t spdm_respond_if_ready(spdm_t *spdm, spdm_request_t *request, writer_t *out);
 /* True if a clear VENDOR_DEFINED message names IDE_KM or TDISP. */
 bool spdm_vendor_is_session_only(const uint8_t *message, size_t size);
 

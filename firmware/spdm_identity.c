@@ -51,8 +51,9 @@ spdm_result_t spdm_get_certificate(spdm_t *spdm, spdm_request_t *request, writer
     if (offset >= chain_size) {
       return SPDM_INVALID_REQUEST;
     }
-    size_t room = (spdm->peer_bytes < out->size ? spdm->peer_bytes : out->size) -
-                  CERTIFICATE_HEADER_BYTES;
+    size_t limit = spdm->peer_message_bytes < SPDM_MESSAGE_BYTES ? spdm->peer_message_bytes
+                                                                 : SPDM_MESSAGE_BYTES;
+    size_t room = (limit < out->size ? limit : out->size) - CERTIFICATE_HEADER_BYTES;
     portion = chain_size - offset;
     if (portion > length) {
       portion = length;

@@ -12,12 +12,13 @@ enum {
   CAPABILITIES_BYTES = 20,
   NEGOTIATE_FIXED_BYTES = 32,
   NEGOTIATE_MAX_BYTES = 128,
+  EXTERNAL_MAX = 20, /* external algorithms in one request */
   ALGORITHMS_FIXED_BYTES = 36
 };
 
 static const uint32_t own_flags = SPDM_CAP_CERT | SPDM_CAP_CHAL | SPDM_CAP_MEAS_SIGNED |
                                   SPDM_CAP_ENCRYPT | SPDM_CAP_MAC | SPDM_CAP_KEY_EX |
-                                  SPDM_CAP_HBEAT | SPDM_CAP_KEY_UPD;
+                                  SPDM_CAP_HBEAT | SPDM_CAP_KEY_UPD | SPDM_CAP_CHUNK;
 
 /* vca_mark: where an exchange stands in vca[]. */
 enum { MARK_CAPABILITIES = 0, MARK_ALGORITHMS = 2 };
@@ -141,21 +142,21 @@ spdm_result_t spdm_get_capabilities(spdm_t *spdm, spdm_request_t *request, write
       (!has_chunk && transfer != largest)) {
     return SPDM_INVALID_REQUEST;
   }
-  /* The Supported Algorithms block may be asked for only with CHUNK; without CHUNK on this side
-   * the answer goes without it. */
+  /* The Supported Algorithms block may be asked for only with CHUNK; the answer goes without. */
   if (version >= SPDM_VERSION_13 && (request->param1 & 1) != 0 && !has_chunk) {
     return SPDM_INVALID_REQUEST;
   }
   spdm->version = version;
   spdm->peer_flags = flags;
   spdm->peer_bytes = transfer;
+  spdm->peer_message_bytes = has_chunk ? largest : transfer;
   spdm_header(spdm, out, SPDM_GET_CAPABILITIES, 0, 0);
   writer_u8(out, 0);
   writer_u8(out, CT_EXPONENT);
   writer_u16(out, 0);
   writer_u32(out, own_flags);
   writer_u32(out, SPDM_DATA_TRANSFER_BYTES);
-  writer_u32(out, SPDM_DATA_TRANSFER_BYTES);
+  writer_u32(out, SPDM_MESSAGE_BYTES);
   vca_exchange(spdm, MARK_CAPABILITIES, request, out);
   spdm->state = SPDM_AFTER_CAPABILITIES;
   return SPDM_OK;
@@ -181,6 +182,7 @@ enum {
 
 typedef struct {
   uint8_t count;
+  unsigned external; /* external algorithms of all tables */
   uint8_t type[TABLE_LAST + 1];
   uint16_t selected[TABLE_LAST + 1]; /* by AlgType */
 } tables_t;
@@ -204,6 +206,7 @@ static bool parse_tables(reader_t *r, unsigned count, bool with_session, tables_
       return false;
     }
     last = type;
+    tables->external += sizes & 0x0F;
     tables->type[tables->count++] = type;
     tables->selected[type] = with_session ? mask & own[type] : 0;
   }
@@ -231,7 +234,8 @@ spdm_result_t spdm_negotiate_algorithms(spdm_t *spdm, spdm_request_t *request, w
   reader_skip(r, (size_t)4 * extended_asym + (size_t)4 * extended_hash);
   bool with_session = (spdm->peer_flags & SPDM_CAPS_SESSION) == SPDM_CAPS_SESSION;
   tables_t tables;
-  if (!parse_tables(r, request->param1, with_session, &tables) || r->pos + 4 != length) {
+  if (!parse_tables(r, request->param1, with_session, &tables) || r->pos + 4 != length ||
+      extended_asym + extended_hash + tables.external > EXTERNAL_MAX) {
     return SPDM_INVALID_REQUEST;
   }
   /* One suite: whoever does not offer it cannot go on. */

@@ -89,13 +89,14 @@ def compiler() -> str:
     return cc
 
 
-def build(*, sanitize: bool = False, sessions: int = 1, last_session: int = 0xFFFE) -> Path:
+def build(*, sanitize: bool = False, last_session: int = 0xFFFE,
+          defines: Sequence[str] = ()) -> Path:
     """Builds the native DSM and returns the program; cached by content.
 
     Args:
         sanitize: with address and undefined-behaviour sanitizers, which end the program.
-        sessions: how many sessions may live at a time.
         last_session: number of the last session before a conventional reset is due.
+        defines: preprocessor definitions, NAME=VALUE (SPDM_DATA_TRANSFER_BYTES, quirks).
 
     Raises:
         MissingToolError: a tool or library is not installed.
@@ -104,7 +105,7 @@ def build(*, sanitize: bool = False, sessions: int = 1, last_session: int = 0xFF
     cc = compiler()
     sources = [*firmware_sources(), *sorted((FIRMWARE / "native").glob("*.c"))]
     flags = ["-std=c11", "-D_POSIX_C_SOURCE=200809L", *WARNINGS, "-O2", "-g", f"-I{FIRMWARE}",
-             f"-DSPDM_MAX_SESSIONS={sessions}u", f"-DSPDM_LAST_TAG={last_session}u",
+             f"-DSPDM_LAST_TAG={last_session}u", *(f"-D{item}" for item in defines),
              *(SANITIZERS if sanitize else ())]
     digest = hashlib.sha256(repr((cc, flags)).encode())
     for file in sorted({*sources, *FIRMWARE.glob("*.h"), *(FIRMWARE / "native").glob("*.h"),
@@ -313,10 +314,11 @@ class NativeDsm:
 
 @contextmanager
 def running(folder: Path, *, options: Sequence[str] = (), sanitize: bool = False,
-            sessions: int = 1, last_session: int = 0xFFFE) -> Iterator[tuple[NativeDsm, Identity]]:
+            last_session: int = 0xFFFE,
+            defines: Sequence[str] = ()) -> Iterator[tuple[NativeDsm, Identity]]:
     """A native DSM with a fresh identity in `folder`."""
     identity = make_identity(folder)
-    program = build(sanitize=sanitize, sessions=sessions, last_session=last_session)
+    program = build(sanitize=sanitize, last_session=last_session, defines=defines)
     with NativeDsm(program, identity, options) as dsm:
         yield dsm, identity
 

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import os
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives import hashes
@@ -23,6 +24,7 @@ from sim.native import NativeDsm
 
 GET_VERSION = bytes.fromhex("10840000")
 CAPS_TEE_IO = 0x000062C2  # CERT, ENCRYPT, MAC, KEY_EX, HBEAT, KEY_UPD
+CAP_CHUNK = 1 << 17
 TABLES = bytes.fromhex("02201000" "03200200" "05200100")
 OPAQUE_11_12 = bytes.fromhex("01000000" "00000700" "01010200" "11001200")
 TYPE_DISCOVERY, TYPE_SPDM, TYPE_SECURED = 0, 1, 2
@@ -62,6 +64,19 @@ def negotiate_algorithms(version: int, *, tables: bytes = TABLES, count: int | N
     return struct.pack("<BBBBHBBII12xBBBB", version, 0xE3, number, 0,
                        32 + len(body) if length is None else length, spec, other, asym, hashing,
                        *extended, 0, 0) + body
+
+
+def chunk_sends(version: int, message: bytes, limit: int, *, handle: int = 0x5A) -> list[bytes]:
+    """CHUNK_SEND messages of at most `limit` bytes that carry `message`."""
+    out: list[bytes] = []
+    done = 0
+    while done < len(message):
+        total = b"" if out else struct.pack("<I", len(message))
+        part = message[done:done + limit - 12 - len(total)]
+        done += len(part)
+        out.append(struct.pack("<BBBBHHI", version, 0x85, int(done == len(message)), handle,
+                               len(out), 0, len(part)) + total + part)
+    return out
 
 
 def signed_data(version: int, label: str, transcript: bytes) -> bytes:
@@ -151,7 +166,11 @@ class Session:
         return plaintext[2:]
 
     def send(self, message: bytes) -> bytes | None:
-        """Seals and sends `message`."""
+        """Seals and sends `message`, in chunks if the client does that."""
+        return self.client.in_chunks(self.send_one, message)
+
+    def send_one(self, message: bytes) -> bytes | None:
+        """Seals and sends `message` in one record."""
         self.last_record = self.tx.seal(self.session_id, struct.pack("<H", len(message)) + message)
         return self.record(self.last_record)
 
@@ -195,6 +214,8 @@ class Client:
         self.chain = chain
         self.version = 0
         self.vca = b""
+        self.device_bytes = self.own_bytes = 0x11E8
+        self.takes_chunks = False
 
     def carry(self, object_type: int, message: bytes) -> bytes | None:
         """Payload of the answer, None if the mailbox dropped the object."""
@@ -207,9 +228,43 @@ class Client:
 
     def plain(self, message: bytes) -> bytes:
         """A message in clear; it must be answered."""
-        answer = self.carry(TYPE_SPDM, message)
+        answer = self.in_chunks(self.plain_one, message)
         assert answer is not None, f"no answer to {message.hex()}"
         return answer
+
+    def plain_one(self, message: bytes) -> bytes | None:
+        """A message in clear, in one object."""
+        return self.carry(TYPE_SPDM, message)
+
+    def in_chunks(self, send: Callable[[bytes], bytes | None], message: bytes) -> bytes | None:
+        """Sends `message` by `send`, in chunks where the device or this client needs them."""
+        if not self.takes_chunks or len(message) <= self.device_bytes:
+            answer = send(message)
+        else:
+            for part in chunk_sends(self.version, message, self.device_bytes):
+                answer = send(part)
+                assert answer is not None
+                assert answer[:6] == bytes([self.version, 5, 0, part[3]]) + part[4:6]
+            answer = answer[6:] if answer else answer
+        if not self.takes_chunks or answer is None or answer[1:3] != b"\x7f\x0f":
+            return answer
+        handle, whole, number, last = answer[4], b"", 0, 0
+        while not last:
+            part = send(struct.pack("<BBBBH", self.version, 0x86, 0, handle, number)) or b""
+            version, code, last, got, sequence, reserved, size = struct.unpack_from("<BBBBHHI", part)
+            assert (version, code, got, sequence, reserved) == (self.version, 6, handle, number, 0)
+            assert last in (0, 1)
+            at = 16 if number == 0 else 12
+            if number == 0:
+                total, = struct.unpack_from("<I", part, 12)
+            assert at + size <= self.own_bytes
+            assert last or at + size == self.own_bytes
+            assert len(part) - at - size <= 3
+            whole += part[at:at + size]
+            number += 1
+        assert len(whole) == total
+        assert total > self.own_bytes - 6  # 6: a CHUNK_SEND_ACK may stand before the answer
+        return whole
 
     def spdm(self, code: int, param1: int = 0, param2: int = 0, body: bytes = b"") -> bytes:
         return self.plain(bytes([self.version, code, param1, param2]) + body)
@@ -220,20 +275,26 @@ class Client:
         assert answer[:10] == bytes.fromhex("10040000000200120013"), answer.hex()
         self.vca = GET_VERSION + answer[:10]
         self.version = 0
+        self.takes_chunks = False
 
     def connect(self, version: int = 0x12, *, flags: int = CAPS_TEE_IO,
-                size: int = 0x1200) -> Client:
-        """VERSION, CAPABILITIES, ALGORITHMS."""
+                size: int = 0x1200, largest: int | None = None) -> Client:
+        """VERSION, CAPABILITIES, ALGORITHMS. `largest` is MaxSPDMmsgSize and asks for chunks."""
         self.start()
-        request = get_capabilities(version, flags=flags, size=size)
+        if largest is not None:
+            flags |= CAP_CHUNK
+        request = get_capabilities(version, flags=flags, size=size, largest=largest)
         answer = self.plain(request)
         assert answer[1] == 0x61, answer.hex()
         self.vca += request + answer
+        self.version = version
+        self.own_bytes = size
+        self.takes_chunks = largest is not None
+        self.device_bytes, = struct.unpack_from("<I", answer, 12)
         request = negotiate_algorithms(version)
         answer = self.plain(request)
         assert answer[1] == 0x63, answer.hex()
         self.vca += request + answer
-        self.version = version
         return self
 
     def key_exchange_message(self, point: bytes, *, summary: int = 0, slot: int = 0,

@@ -80,6 +80,8 @@ enum {
 uint32_t hal_status(void);
 uint32_t hal_num_tdi(void);
 uint32_t hal_svn(void);
+/* Lab option of the native build: what is signed is said to take so long (us); 0 everywhere else. */
+uint32_t hal_lab_delay_us(void);
 
 /* ---- IDE key bus (write only) ------------------------------------------------------------------ */
 enum hal_key_status { HAL_KEY_OK = 0, HAL_KEY_REFUSED = 1, HAL_KEY_BAD_INDEX = 2 };

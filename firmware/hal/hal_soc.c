@@ -310,6 +310,7 @@ uint32_t hal_status(void) {
 uint32_t hal_num_tdi(void) { return SOC_REG(SOC_SYSTEM, SYS_STATUS) >> 8 & 0xFu; }
 
 uint32_t hal_svn(void) { return HAL_SVN; }
+uint32_t hal_lab_delay_us(void) { return 0; }
 
 /* ---- IDE key bus -------------------------------------------------------------------------------- */
 

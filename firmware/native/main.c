@@ -23,6 +23,7 @@ static const char usage[] =
     "  --bare            registers at reset values instead of ready for IDE_KM\n"
     "  --time-scale N    device seconds per second (default 1)\n"
     "  --watch-stdin     end when standard input does\n"
+    "  --answer-delay N  lab: signed answers are ready N us later, ResponseNotReady until then\n"
     "  --seed TEXT       deterministic random numbers; the device mode says so\n";
 
 static bool parse_number(const char *text, unsigned long least, unsigned long most,
@@ -58,6 +59,8 @@ static bool parse_option(const char *name, const char *text) {
     o->model.bus_dev = (uint16_t)n;
   } else if (strcmp(name, "--time-scale") == 0 && parse_number(text, 1, 10000, &n)) {
     o->time_scale = (uint32_t)n;
+  } else if (strcmp(name, "--answer-delay") == 0 && parse_number(text, 1, 60000000, &n)) {
+    o->answer_delay_us = (uint32_t)n;
   } else {
     return false;
   }

@@ -18,6 +18,7 @@ typedef struct {
   const char *seed;     /* not NULL: deterministic random numbers */
   uint32_t svn;
   uint32_t time_scale; /* device seconds per second */
+  uint32_t answer_delay_us; /* lab: what is signed comes so much later; 0: at once */
   uint16_t port;       /* 0: any */
   bool watch_stdin;    /* end when standard input does: with the program that started us */
   model_options_t model;

@@ -167,9 +167,9 @@ def test_get_version_ends_sessions_and_forgets_the_negotiation(client: Client,
 @VERSIONS
 def test_capabilities_are_those_of_a_tee_io_device(client: Client, version: int) -> None:
     client.start()
-    flags = sum(1 << bit for bit in (1, 2, 4, 6, 7, 9, 13, 14))
+    flags = sum(1 << bit for bit in (1, 2, 4, 6, 7, 9, 13, 14, 17))
     assert client.plain(get_capabilities(version)) == struct.pack(
-        "<BBBBBBHIII", version, 0x61, 0, 0, 0, 19, 0, flags, 0x1200, 0x1200)
+        "<BBBBBBHIII", version, 0x61, 0, 0, 0, 19, 0, flags, 0x11E8, 0x11E8)
 
 
 @pytest.mark.parametrize("version", [0x00, 0x10, 0x11, 0x14, 0x22, 0xFF])
@@ -302,6 +302,9 @@ BAD_ALGORITHMS = {
     "length-0": {"length": 0},
     "length-over-128": {"tables": TABLES + bytes(88), "count": 3, "length": 132},
     "external-beyond-the-end": {"length": 44, "extended": (4, 0)},
+    "external-21": {"extended": (20, 1)},
+    "external-21-with-tables": {"extended": (10, 10), "count": 3, "tables": bytes.fromhex(
+        "02211000" "aabbccdd" "03200200" "05200100")},
     "no-dmtf": {"spec": 0},
     "no-p384": {"asym": 0x10},
     "no-sha384": {"hashing": 1},
@@ -740,8 +743,9 @@ def test_key_exchange_needs_the_opaque_format(client: Client) -> None:
 
 
 @pytest.mark.parametrize("established", [False, True])
-def test_second_session_exceeds_the_limit(client: Client, established: bool) -> None:
+def test_third_session_exceeds_the_limit(client: Client, established: bool) -> None:
     first = client.connect().key_exchange()
+    client.key_exchange(half=0x4321)
     if established:
         first.finish()
     assert client.plain(client.key_exchange_message(fresh_point())) == error(LIMIT)

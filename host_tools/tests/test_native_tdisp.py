@@ -40,13 +40,12 @@ SEL0_CONTROL, SEL1_CONTROL, LINK_CONTROL = 0x1A8, 0x1C8, 0x19C
 SEL0_STATUS, SEL1_STATUS, LINK_STATUS = 0x1AC, 0x1CC, 0x1A0
 
 
-def start_device(tmp_path_factory: pytest.TempPathFactory, sessions: int,
-                 *options: str) -> Iterator[Client]:
+def start_device(tmp_path_factory: pytest.TempPathFactory, *options: str) -> Iterator[Client]:
     try:
         native.compiler()
     except native.MissingToolError as error:
         pytest.skip(str(error))
-    with native.running(tmp_path_factory.mktemp("native"), sanitize=True, sessions=sessions,
+    with native.running(tmp_path_factory.mktemp("native"), sanitize=True,
                         options=options) as (dsm, identity):
         key = identity.leaf.public_key()
         assert isinstance(key, ec.EllipticCurvePublicKey)
@@ -55,13 +54,7 @@ def start_device(tmp_path_factory: pytest.TempPathFactory, sessions: int,
 
 @pytest.fixture(scope="module")
 def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    yield from start_device(tmp_path_factory, 1)
-
-
-@pytest.fixture(scope="module")
-def device_of_two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A build that keeps two sessions at a time."""
-    yield from start_device(tmp_path_factory, 2)
+    yield from start_device(tmp_path_factory)
 
 
 @pytest.fixture
@@ -72,11 +65,11 @@ def session(device: Client) -> Session:
 
 
 @pytest.fixture
-def two(device_of_two: Client) -> tuple[Session, Session]:
+def two(device: Client) -> tuple[Session, Session]:
     """Two sessions of one device."""
-    device_of_two.dsm.model(native.MODEL_RESET)
-    device_of_two.connect()
-    return device_of_two.session(half=1), device_of_two.session(half=2)
+    device.dsm.model(native.MODEL_RESET)
+    device.connect()
+    return device.session(half=1), device.session(half=2)
 
 
 # IDE_KM -------------------------------------------------------------------------------------
@@ -698,7 +691,7 @@ def test_sessions_update_their_keys_side_by_side(two: tuple[Session, Session]) -
 
 def test_number_and_address_of_functions_are_options(
         tmp_path_factory: pytest.TempPathFactory) -> None:
-    for client in start_device(tmp_path_factory, 1, "--bus-dev", "0xBEE8", "--num-tdi", "7"):
+    for client in start_device(tmp_path_factory, "--bus-dev", "0xBEE8", "--num-tdi", "7"):
         session = client.connect().session()
         answer = session.vendor(IDE_KM, bytes(3))
         assert answer is not None
@@ -710,7 +703,7 @@ def test_number_and_address_of_functions_are_options(
 
 def test_bare_device_has_no_enabled_stream(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Registers as after reset: keys are taken (Stream ID 0 stands there), LOCK is not."""
-    for client in start_device(tmp_path_factory, 1, "--bare"):
+    for client in start_device(tmp_path_factory, "--bare"):
         session = client.connect().session()
         set_up(session)
         assert status(session) == 0
