@@ -236,6 +236,7 @@ static size_t answer_one(spdm_t *spdm, session_t *session, const uint8_t *messag
   if (result == SPDM_OK) {
     return w.pos;
   }
+  wipe(out, w.pos); /* what was begun, or waits elsewhere, is not left in the mailbox */
   /* A handshake that FINISH did not complete is over. */
   if (session != NULL && session->phase == SESSION_HANDSHAKE && request.code == SPDM_FINISH) {
     session->after = AFTER_END;

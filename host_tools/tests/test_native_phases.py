@@ -35,8 +35,7 @@ from sim.native_client import (
     negotiate_algorithms,
     tdisp,
 )
-
-from .native_device import MISMATCH, VERSIONS, error, started
+from tests.native_device import MISMATCH, VERSIONS, error, started
 
 # A answer, U UnexpectedRequest, S SessionRequired, N UnsupportedRequest, - no answer at all.
 # Columns: nothing yet, after VERSION, after CAPABILITIES, negotiated | handshake, application.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from sim.native_client import (
     Direction,
     Session,
     all_infos,
+    chunk_sends,
     expand,
     key_go,
     key_info,
@@ -148,3 +150,38 @@ def test_stream_keys_stay_in_the_key_store_and_die_with_the_session(client: Clie
     assert memory(client).count(keys[f"{key_info(0, 1, 2):02x}"]) == 1
     session.spdm(0xEC)
     assert present(client, keys) == set()
+
+
+@pytest.mark.parametrize("end", ["whole", "early error", "END of the session", "GET_VERSION"])
+def test_a_key_that_comes_in_chunks_is_in_no_buffer_afterwards(client: Client, end: str) -> None:
+    """KEY_PROG in two chunks: the assembled message is wiped, the key store alone has the key."""
+    client.dsm.model(native.MODEL_RESET)
+    session = client.connect(largest=0x1200).session()
+    key = os.urandom(32)
+    swapped = b"".join(key[i:i + 4][::-1] for i in range(0, 32, 4))
+    body = struct.pack("<HBHHB", 3, 2, 1, 48, IDE_KM) + key_prog(0, 0, key=key)
+    message = bytes([session.version, 0xFE, 0, 0]) + body
+    first, second = chunk_sends(session.version, message, 67)
+    assert session.send_one(first) is not None
+    assert present(client, {"key": swapped}) == {"key"}  # the first chunk holds all of it
+    if end == "whole":
+        answer = session.send_one(second)
+        assert answer is not None
+        assert answer[6 + 12:] == struct.pack("<BxxBBBB", 3, 0, 0, 0, 0)
+    elif end == "early error":
+        assert session.send_one(second[:-1]) is not None
+    elif end == "END of the session":
+        bad = session.tx.seal(session.session_id, bytes(6))
+        session.record(bad[:-1] + bytes([bad[-1] ^ 1]))
+    else:
+        client.start()
+    assert present(client, {"key": swapped}) == set()
+    assert present(client, {"key": key}) == ({"key"} if end == "whole" else set())
+
+
+def test_fetched_answer_is_in_no_buffer_afterwards(client: Client) -> None:
+    """The plain text of a session's large answer goes with its last chunk."""
+    session = client.connect(size=128, largest=0x1200).session()
+    answer = session.spdm(0xE0, 1, 0xFF, os.urandom(32) + b"\0")
+    assert answer is not None
+    assert present(client, {"answer": answer[-150:-130]}) == set()
