@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from sim import native
 from teeio.core import ide_km, tdisp
 from teeio.core.certificates import ChainPolicy
 from teeio.core.drive import run
-from teeio.core.ops import DoeExchange, Op, OpResult
+from teeio.core.ops import DoeExchange, Op, OpResult, WaitCycles
 from teeio.core.references import endpoint_references
 from teeio.core.secret import Secret
 from teeio.core.spdm_flow import (
@@ -29,7 +30,7 @@ from teeio.core.spdm_flow import (
 from teeio.core.spdm_requester import RequesterConfig
 from teeio.errors import PeerError, PeerRefused
 from teeio.wire.ide_km import KeyDirection, SubStream
-from teeio.wire.spdm_base import ErrorCode
+from teeio.wire.spdm_base import Cap, ErrorCode
 from teeio.wire.spdm_measurements import Measurements
 from teeio.wire.spdm_session import KeyUpdateOp
 from teeio.wire.tdisp import InterfaceId, TdispErrorCode, TdiState
@@ -39,6 +40,8 @@ CONFIGURATIONS = pytest.mark.parametrize(
     [(0x12, 0x1100), (0x12, 0x1200), (0x13, 0x1100), (0x13, 0x1200)],
     ids=["1.2/1.1", "1.2/1.2", "1.3/1.1", "1.3/1.2"])
 ROM, FIRMWARE = b"boot ROM", b"firmware"
+WAIT_SCALE = 10
+"""Device seconds per second where a test waits."""
 TDI = InterfaceId.of(0x0102)
 
 Device = tuple[native.NativeDsm, native.Identity]
@@ -60,8 +63,11 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
 
 
 def performer(dsm: native.NativeDsm) -> Callable[[Op], OpResult]:
-    """Carries DOE objects; anything else is not what this target can do."""
+    """Carries DOE objects and waits; anything else is not what this target can do."""
     def perform(op: Op) -> OpResult:
+        if isinstance(op, WaitCycles):
+            time.sleep(op.cycles / (48e6 * WAIT_SCALE))
+            return None
         assert isinstance(op, DoeExchange)
         return dsm.exchange(op.request)
     return perform
@@ -145,6 +151,51 @@ def test_challenge_and_measurements_in_clear(device: Device, spdm: int) -> None:
         run(session.end(), perform)
 
 
+def attest_and_key(dsm: native.NativeDsm, identity: native.Identity,
+                   config: RequesterConfig) -> None:
+    """Everything whose messages are large: chain, challenge, session, measurements, IDE_KM."""
+    perform = performer(dsm)
+    requester = run(connect(config, os.urandom), perform)
+    slot, _chain = run(authenticate(requester, policy(identity)), perform)
+    run(challenge(requester, slot, 0xFF), perform)
+    session = run(open_session(requester, slot), perform)
+    run(session.measure(), perform)
+    run(session.update_keys(KeyUpdateOp.UPDATE_ALL_KEYS), perform)
+    assert run(ide_km.query(session), perform).requester_id == 0x0100
+    run(ide_km.program_stream(session, 0, 0, fresh_keys()), perform)
+    run(session.end(), perform)
+
+
+@pytest.mark.parametrize("theirs", [42, 128, None], ids=["device-42", "device-128", "device-all"])
+def test_messages_go_in_chunks_both_ways(tmp_path: Path, theirs: int | None) -> None:
+    defines = [] if theirs is None else [f"SPDM_DATA_TRANSFER_BYTES={theirs}u"]
+    with native.running(tmp_path, sanitize=True, defines=defines) as (dsm, identity):
+        for spdm, own in ((0x12, 42), (0x13, 64), (0x13, 0x1200)):
+            attest_and_key(dsm, identity, RequesterConfig(
+                versions=(spdm,), transfer_bytes=own, strict=True))
+
+
+def test_without_chunk_cap_a_small_requester_is_told_so(device: Device) -> None:
+    dsm, identity = device
+    dsm.model(native.MODEL_RESET)
+    flags = RequesterConfig().capabilities & ~Cap.CHUNK
+    perform = performer(dsm)
+    requester = run(connect(RequesterConfig(capabilities=flags, transfer_bytes=64), os.urandom),
+                    perform)
+    run(authenticate(requester, policy(identity)), perform)
+    with pytest.raises(PeerRefused) as refused:
+        run(challenge(requester, 0), perform)
+    assert refused.value.wire_code == ErrorCode.RESPONSE_TOO_LARGE
+
+
+@pytest.mark.parametrize("own", [64, 0x1200])
+def test_late_answers_are_waited_for(tmp_path: Path, own: int) -> None:
+    """Every signature is ready after a second of the device; the host comes back in time."""
+    with native.running(tmp_path, sanitize=True, options=[
+            "--answer-delay", "1000000", "--time-scale", str(WAIT_SCALE)]) as (dsm, identity):
+        attest_and_key(dsm, identity, RequesterConfig(transfer_bytes=own, strict=True))
+
+
 def test_refusals_reach_the_host_as_such(device: Device) -> None:
     dsm, identity = device
     dsm.model(native.MODEL_RESET)
@@ -156,6 +207,7 @@ def test_refusals_reach_the_host_as_such(device: Device) -> None:
     with pytest.raises(PeerRefused) as refused:
         run(tdisp.state(session, InterfaceId.of(0x0100)), perform)
     assert refused.value.wire_code == TdispErrorCode.INVALID_INTERFACE
+    run(open_session(session.requester, 0), perform)
     with pytest.raises(PeerRefused) as refused:
         run(open_session(session.requester, 0), perform)
     assert refused.value.wire_code == ErrorCode.SESSION_LIMIT_EXCEEDED

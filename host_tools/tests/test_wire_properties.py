@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from teeio.errors import DecodeError, LocalError
 from teeio.wire import ide_km, tdisp
+from teeio.wire import spdm_chunk as chunk
 from teeio.wire import spdm_connection as connection
 from teeio.wire import spdm_identity as identity
 from teeio.wire import spdm_measurements as measurements
@@ -140,6 +141,16 @@ def get_measurements(draw: st.DrawFn) -> measurements.GetMeasurements:
         nonce=draw(nonce) if signed else b"",
         slot=draw(u8) if signed else 0,
         context=draw(fixed(8)) if number >= 0x13 else b"",
+    )
+
+
+@st.composite
+def chunks(draw: st.DrawFn, kind: Any) -> SpdmMessage:
+    """LargeMessageSize is there in chunk 0 alone."""
+    sequence = draw(u16)
+    return kind(
+        version=draw(version), attributes=draw(u8), handle=draw(u8), sequence=sequence,
+        chunk=draw(short()), large_size=0 if sequence else draw(u32), reserved=draw(u16),
     )
 
 
@@ -383,6 +394,21 @@ SPDM: list[tuple[type[SpdmMessage], st.SearchStrategy[Any], Layout]] = [
     ),
     (SpdmError, spdm_errors(), PLAIN),
     (RespondIfReady, st.builds(RespondIfReady, version=version, request_code=u8, token=u8), PLAIN),
+    (chunk.ChunkSend, chunks(chunk.ChunkSend), PLAIN),
+    (chunk.ChunkResponse, chunks(chunk.ChunkResponse), PLAIN),
+    (
+        chunk.ChunkSendAck,
+        st.builds(
+            chunk.ChunkSendAck, version=version, attributes=u8, handle=u8, sequence=u16,
+            response=short(),
+        ),
+        PLAIN,
+    ),
+    (
+        chunk.ChunkGet,
+        st.builds(chunk.ChunkGet, version=version, param1=u8, handle=u8, sequence=u16),
+        PLAIN,
+    ),
 ]
 
 

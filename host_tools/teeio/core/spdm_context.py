@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from teeio.core.measurements import SignedMeasurements
+from teeio.core.spdm_chunks import ChunkLimits, ChunkTransfer
 from teeio.core.spdm_crypto import CONTEXT_MEASUREMENTS, PublicKey, Rng, Suite
 from teeio.core.transcript import MeasurementTranscript
 from teeio.errors import DecodeError, LocalError, PeerError
@@ -72,6 +73,7 @@ class Pending:
         expects: the class of the response.
         not_ready: set while the device has promised the answer for later.
         not_ready_count: how often it did.
+        chunks: set while the request or its answer goes in chunks.
     """
 
     request: bytes
@@ -80,6 +82,7 @@ class Pending:
     accept: Accept
     not_ready: NotReady | None = None
     not_ready_count: int = 0
+    chunks: ChunkTransfer | None = None
 
 
 class SpdmContext(abc.ABC):
@@ -101,6 +104,7 @@ class SpdmContext(abc.ABC):
         self._pending: Pending | None = None
         self._refused: Pending | None = None
         self._measurement_log = MeasurementTranscript()
+        self._chunk_handle = 0
         self.notes: list[Note] = []
         self.digests: Digests | None = None
         self.measurements: SignedMeasurements | None = None
@@ -145,6 +149,10 @@ class SpdmContext(abc.ABC):
     def _log_identity(self, request: bytes, response: bytes) -> None:
         """Takes a DIGESTS or CERTIFICATE exchange into the transcript that wants it."""
 
+    @abc.abstractmethod
+    def _chunk_limits(self) -> ChunkLimits | None:
+        """Sizes, if both sides have CHUNK_CAP."""
+
     @property
     def phase(self) -> SpdmPhase:
         return self._phase
@@ -173,11 +181,27 @@ class SpdmContext(abc.ABC):
             raise LocalError("a request is outstanding; its response has not been received")
         if request.CODE != Code.GET_MEASUREMENTS:
             self._measurement_log.reset()
-        encoded = request.encode()
-        wrapped = self._wrap(encoded)
+        pending = Pending(request.encode(), expects, layout or self._layout, accept)
+        wrapped, pending = self._outgoing(pending)
         self._refused = None
-        self._pending = Pending(encoded, expects, layout or self._layout, accept)
+        self._pending = pending
         return wrapped
+
+    def _outgoing(self, pending: Pending) -> tuple[bytes, Pending]:
+        """What goes on the wire for a request, in chunks if the device needs it so."""
+        limits = self._chunk_limits()
+        if limits is None or len(pending.request) <= limits.device_bytes:
+            return self._wrap(pending.request), replace(pending, chunks=None)
+        chunks = ChunkTransfer(self.version, limits, self._pad)
+        self._chunk_handle = (self._chunk_handle + 1) & 0xFF
+        first = chunks.send(pending.request, self._chunk_handle)
+        return self._wrap(first), replace(pending, chunks=chunks)
+
+    def continuation(self) -> bytes | None:
+        """What must be sent at once because the exchange goes in chunks; None if nothing."""
+        chunks = self._pending.chunks if self._pending else None
+        message = chunks.next_message() if chunks else None
+        return None if message is None else self._wrap(message)
 
     def retry(self) -> bytes:
         """Builds the request again that was just answered with Busy or another ERROR.
@@ -187,8 +211,8 @@ class SpdmContext(abc.ABC):
         """
         if self._pending is not None or self._refused is None:
             raise LocalError("there is no refused request to repeat")
-        wrapped = self._wrap(self._refused.request)
-        self._pending, self._refused = self._refused, None
+        wrapped, self._pending = self._outgoing(self._refused)
+        self._refused = None
         return wrapped
 
     @property
@@ -210,12 +234,12 @@ class SpdmContext(abc.ABC):
         )
         return self._wrap(request.encode())
 
-    def receive(self, data: bytes) -> SpdmMessage:
+    def receive(self, data: bytes) -> SpdmMessage | None:
         """Takes what came in for the outstanding request.
 
         Returns:
             The response, validated; or the device's `SpdmError`. After ResponseNotReady the
-            request stays outstanding (see `not_ready`).
+            request stays outstanding (see `not_ready`). None: `continuation` must be sent.
 
         Raises:
             LocalError: if nothing is outstanding.
@@ -225,7 +249,11 @@ class SpdmContext(abc.ABC):
         if pending is None:
             raise LocalError("no request is outstanding")
         try:
-            message = self._unwrap(data)
+            message: bytes | None = self._unwrap(data)
+            if pending.chunks is not None and message is not None:
+                message = pending.chunks.receive(message)
+            if message is None or self._starts_fetching(pending, message):
+                return None
             return self._judge(pending, message)
         except PeerError:
             self.abandon()
@@ -236,6 +264,22 @@ class SpdmContext(abc.ABC):
         self._phase = SpdmPhase.DEAD
         self._pending = self._refused = None
         self._wipe()
+
+    def _starts_fetching(self, pending: Pending, message: bytes) -> bool:
+        """True if the device keeps a large answer; the first chunk is asked for next."""
+        limits = self._chunk_limits()
+        if limits is None or message[1:3] != bytes([Code.ERROR, ErrorCode.LARGE_RESPONSE]):
+            return False
+        try:
+            error = SpdmError.decode(Reader(message, strict=self._strict), pending.layout)
+        except DecodeError as reason:
+            raise PeerError(
+                reason.reason, clause="DSP0274 ERROR: LargeResponse", data=message
+            ) from None
+        chunks = ChunkTransfer(self.version, limits, self._pad)
+        chunks.fetch(error.extended[0])
+        self._pending = replace(pending, chunks=chunks, not_ready=None)
+        return True
 
     def _judge(self, pending: Pending, message: bytes) -> SpdmMessage:
         reader = Reader(message, strict=self._strict)
@@ -267,7 +311,7 @@ class SpdmContext(abc.ABC):
 
     def _take_error(self, pending: Pending, error: SpdmError, exact: bytes) -> SpdmError:
         if error.error != ErrorCode.RESPONSE_NOT_READY:
-            self._pending, self._refused = None, replace(pending, not_ready=None)
+            self._pending, self._refused = None, replace(pending, not_ready=None, chunks=None)
             self._on_error(error)
             return error
         promised = decode_whole(NotReady.decode, error.extended)
@@ -284,7 +328,10 @@ class SpdmContext(abc.ABC):
                 data=exact,
             )
         self._pending = replace(
-            pending, not_ready=promised, not_ready_count=pending.not_ready_count + 1
+            pending,
+            not_ready=promised,
+            not_ready_count=pending.not_ready_count + 1,
+            chunks=None,
         )
         return error
 

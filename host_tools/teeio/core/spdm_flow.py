@@ -65,6 +65,7 @@ MAX_WAIT_US: Final = 1 << 25
 MAX_DISCOVERY: Final = 256
 MAX_CHAIN_PORTIONS: Final = 1024
 CERTIFICATE_OVERHEAD: Final = 8
+MAX_PORTION: Final = 0xFFFF
 
 M = TypeVar("M", bound=SpdmMessage)
 
@@ -160,6 +161,10 @@ def exchange(context: SpdmContext, request: bytes, expects: type[M]) -> Steps[M]
             context.abandon()
             raise
         response = context.receive(payload)
+        following = context.continuation()
+        if following is not None:
+            request = following
+            continue
         if isinstance(response, expects):
             return response
         if not isinstance(response, SpdmError):
@@ -268,7 +273,7 @@ def authenticate(
             if slot is not None:
                 reasons.append(f"slot {candidate} is empty")
             continue
-        portion = requester.config.transfer_bytes - CERTIFICATE_OVERHEAD
+        portion = min(requester.largest_answer - CERTIFICATE_OVERHEAD, MAX_PORTION)
         structure = yield from read_chain(requester, candidate, portion_bytes=portion)
         try:
             chain = verify_chain(structure, requester.suite.hash_name, policy)

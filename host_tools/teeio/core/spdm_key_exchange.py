@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from teeio.core.certificates import VerifiedChain
 from teeio.core.key_schedule import HandshakeSecrets, KeySchedule
+from teeio.core.spdm_chunks import ChunkLimits
 from teeio.core.spdm_crypto import CONTEXT_KEY_EXCHANGE_RSP, EphemeralKey, Suite
 from teeio.core.spdm_negotiation import NoteDeviation, RequesterConfig
 from teeio.core.spdm_session import SessionStart
@@ -30,7 +31,8 @@ class KeyExchangeAttempt:
     Attributes:
         common: capability flags that both ends set.
         vca: bytes of the VCA exchange.
-        device_bytes: largest message the device takes.
+        device_bytes: largest message the device takes in one piece.
+        limits: sizes of messages in chunks, if both sides have CHUNK_CAP.
     """
 
     config: RequesterConfig
@@ -38,6 +40,7 @@ class KeyExchangeAttempt:
     common: Cap
     vca: bytes = field(repr=False)
     device_bytes: int
+    limits: ChunkLimits | None
     chain: VerifiedChain = field(repr=False)
     ephemeral: EphemeralKey
     message: KeyExchange
@@ -111,6 +114,7 @@ class KeyExchangeAttempt:
             schedule=schedule,
             transcript=transcript,
             device_bytes=self.device_bytes,
+            limits=self.limits,
             own_bytes=self.config.transfer_bytes,
             strict=self.config.strict,
         )

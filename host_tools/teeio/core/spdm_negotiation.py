@@ -66,7 +66,9 @@ class RequesterConfig:
         capabilities: our flags.
         required: flags the device must set.
         ct_exponent: our own cryptographic timeout, 2**x microseconds.
-        transfer_bytes: largest message we take (DataTransferSize = MaxSPDMmsgSize).
+        transfer_bytes: largest message we take in one piece (DataTransferSize).
+        message_bytes: largest message we take in chunks (MaxSPDMmsgSize); without CHUNK_CAP it
+            is transfer_bytes.
         base_asym, base_hash, dhe, measurement_hash: algorithms we offer.
         secured_versions: versions of secured messages we offer.
         strict: refuse nonzero reserved fields and every other deviation instead of noting it.
@@ -74,10 +76,13 @@ class RequesterConfig:
     """
 
     versions: tuple[int, ...] = (VERSION_13, VERSION_12)
-    capabilities: Cap = Cap.CERT | Cap.ENCRYPT | Cap.MAC | Cap.KEY_EX | Cap.HBEAT | Cap.KEY_UPD
+    capabilities: Cap = (
+        Cap.CERT | Cap.ENCRYPT | Cap.MAC | Cap.KEY_EX | Cap.HBEAT | Cap.KEY_UPD | Cap.CHUNK
+    )
     required: Cap = TEE_IO_CAPABILITIES
     ct_exponent: int = 20
     transfer_bytes: int = 0x1200
+    message_bytes: int = 0x1200
     base_asym: BaseAsym = SUPPORTED_ASYM
     base_hash: BaseHash = SUPPORTED_HASHES
     dhe: Dhe = SUPPORTED_DHE
@@ -91,6 +96,8 @@ class RequesterConfig:
             raise LocalError("this requester speaks SPDM 1.2 and 1.3")
         if not MIN_TRANSFER_BYTES <= self.transfer_bytes <= 0xFFFF:
             raise LocalError("transfer_bytes is outside 42..65535")
+        if self.message_bytes < self.transfer_bytes and self.capabilities & Cap.CHUNK:
+            raise LocalError("message_bytes is below transfer_bytes")
         if not self.secured_versions:
             raise LocalError("no version of secured messages is offered")
 
@@ -119,7 +126,9 @@ def capabilities_request(config: RequesterConfig, version: int) -> GetCapabiliti
         ct_exponent=config.ct_exponent,
         flags=config.capabilities,
         data_transfer_size=config.transfer_bytes,
-        max_message_size=config.transfer_bytes,
+        max_message_size=(
+            config.message_bytes if config.capabilities & Cap.CHUNK else config.transfer_bytes
+        ),
     )
 
 

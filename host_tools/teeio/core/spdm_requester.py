@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import Final
 
 from teeio.core.certificates import VerifiedChain
+from teeio.core.spdm_chunks import ChunkLimits
 from teeio.core.spdm_context import Accept, SpdmContext, SpdmPhase
 from teeio.core.spdm_crypto import CONTEXT_CHALLENGE_AUTH, EphemeralKey, PublicKey, Rng, Suite
 from teeio.core.spdm_key_exchange import KeyExchangeAttempt
@@ -118,6 +119,22 @@ class SpdmRequester(SpdmContext):
 
     def _leaf_key(self, slot: int) -> PublicKey:
         return self.chain(slot).leaf_key
+
+    def _chunk_limits(self) -> ChunkLimits | None:
+        theirs = self.capabilities
+        if theirs is None or not self.config.capabilities & theirs.flags & Cap.CHUNK:
+            return None
+        return ChunkLimits(
+            device_bytes=theirs.data_transfer_size,
+            device_message_bytes=theirs.max_message_size,
+            own_message_bytes=self.config.message_bytes,
+        )
+
+    @property
+    def largest_answer(self) -> int:
+        """Size of the largest answer that we can take, in chunks or not."""
+        limits = self._chunk_limits()
+        return self.config.transfer_bytes if limits is None else limits.own_message_bytes
 
     def _wrap(self, message: bytes) -> bytes:
         limit = self.capabilities.data_transfer_size if self.capabilities else MIN_TRANSFER_BYTES
@@ -330,6 +347,7 @@ class SpdmRequester(SpdmContext):
             common=Cap(self.config.capabilities & theirs),
             vca=self._transcript.vca,
             device_bytes=self.capabilities.data_transfer_size if self.capabilities else 0,
+            limits=self._chunk_limits(),
             chain=chain,
             ephemeral=ephemeral,
             message=message,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from teeio.core.certificates import VerifiedChain
 from teeio.core.key_schedule import ApplicationSecrets, HandshakeSecrets, KeySchedule
 from teeio.core.secret import Secret
+from teeio.core.spdm_chunks import ChunkLimits
 from teeio.core.spdm_context import Accept, SpdmContext, SpdmPhase
 from teeio.core.spdm_crypto import PublicKey, Rng, Suite
 from teeio.core.spdm_record import RecordChannel
@@ -46,8 +47,9 @@ class SessionStart:
         heartbeat_period: seconds, 0 = none.
         key_update: both ends have KEY_UPD_CAP.
         summary: measurement summary hash signed in KEY_EXCHANGE_RSP, empty if none.
-        device_bytes: largest message the device takes.
-        own_bytes: largest message we take.
+        device_bytes: largest message the device takes in one piece.
+        limits: sizes of messages in chunks, if both sides have CHUNK_CAP.
+        own_bytes: largest message we take in one piece.
     """
 
     session_id: int
@@ -62,6 +64,7 @@ class SessionStart:
     schedule: KeySchedule
     transcript: SessionTranscript = field(repr=False)
     device_bytes: int
+    limits: ChunkLimits | None = None
     own_bytes: int
     strict: bool
 
@@ -105,6 +108,9 @@ class SpdmSession(SpdmContext):
         if slot != self.start.slot:
             raise LocalError(f"this session was opened with slot {self.start.slot}")
         return self.start.chain.leaf_key
+
+    def _chunk_limits(self) -> ChunkLimits | None:
+        return self.start.limits
 
     def _wrap(self, message: bytes) -> bytes:
         if len(message) > self.start.device_bytes:

@@ -7,6 +7,7 @@ from typing import Final
 
 from teeio.wire.reader import Reader
 from teeio.wire.spdm_base import Layout, SpdmMessage
+from teeio.wire.spdm_chunk import ChunkGet, ChunkResponse, ChunkSend, ChunkSendAck
 from teeio.wire.spdm_connection import (
     Algorithms,
     Capabilities,
@@ -47,6 +48,7 @@ MESSAGES: Final[dict[int, type[SpdmMessage]]] = {
         GetMeasurements, Measurements, KeyExchange, KeyExchangeRsp, Finish, FinishRsp,
         Heartbeat, HeartbeatAck, KeyUpdate, KeyUpdateAck, EndSession, EndSessionAck,
         VendorDefinedRequest, VendorDefinedResponse, SpdmError, RespondIfReady,
+        ChunkSend, ChunkSendAck, ChunkGet, ChunkResponse,
     )
 }  # fmt: skip
 
