@@ -8,6 +8,7 @@
 #include "ide_km.h"
 
 #include "config.h"
+#include "quirks.h"
 
 enum {
   OBJECT_QUERY = 0,
@@ -41,6 +42,14 @@ static uint16_t owner_tag;
 
 void ide_km_init(void) {
   owner_tag = 0;
+}
+
+static uint8_t last_port(void) {
+  return quirk(QUIRK_REFERENCE_REQUESTER) ? QUIRK_PORT_INDEX : 0;
+}
+
+static bool port_is_known(uint8_t port) {
+  return port <= last_port();
 }
 
 /* What KEY_PROG, K_SET_GO and K_SET_STOP have in common. */
@@ -82,7 +91,7 @@ static spdm_result_t query(const spdm_t *spdm, spdm_request_t *request, reader_t
 
   reader_skip(r, 1);
   uint8_t port = reader_u8(r);
-  if (!r->ok || reader_left(r) != 0 || port != 0) {
+  if (!r->ok || reader_left(r) != 0 || !port_is_known(port)) {
     return SPDM_INVALID_REQUEST;
   }
   ide_layout(&layout);
@@ -97,7 +106,7 @@ static spdm_result_t query(const spdm_t *spdm, spdm_request_t *request, reader_t
   writer_u8(out, (uint8_t)bus_dev); /* device and function 0 */
   writer_u8(out, (uint8_t)(bus_dev >> 8));
   writer_u8(out, 0); /* segment */
-  writer_u8(out, 0); /* MaxPortIndex */
+  writer_u8(out, last_port()); /* MaxPortIndex */
   for (unsigned i = 0; i < layout.words; i++) {
     writer_u32(out, hal_config_read(0, layout.offset + IDE_CAPABILITY_OFFSET + 4 * i));
   }
@@ -118,7 +127,7 @@ static uint8_t program(const key_name_t *name, const uint8_t *wire_key, uint32_t
   uint8_t key[KEY_BYTES];
   unsigned block = 0;
 
-  if (name->port != 0) {
+  if (!port_is_known(name->port)) {
     return KP_BAD_PORT;
   }
   if (name->sub_stream >= SUB_STREAMS || ifv_high != 0 || ifv_low != 1 ||
@@ -165,7 +174,7 @@ static spdm_result_t go_stop(const session_t *session, reader_t *r, bool go, wri
   bool length_ok = r->size == GO_STOP_BYTES;
   key_name_t name = read_key_name(r);
 
-  if (!length_ok || name.port != 0 || name.sub_stream >= SUB_STREAMS) {
+  if (!length_ok || !port_is_known(name.port) || name.sub_stream >= SUB_STREAMS) {
     return SPDM_INVALID_REQUEST;
   }
   bool found = ide_find_block(name.stream_id, &block);

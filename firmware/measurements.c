@@ -5,6 +5,7 @@
 
 #include "config.h"
 #include "device.h"
+#include "slots.h"
 #include "spdm.h"
 
 enum {
@@ -12,6 +13,7 @@ enum {
   INDEX_FIRMWARE = 2,
   INDEX_HARDWARE = 3,
   INDEX_SVN = 4,
+  INDEX_MANIFEST = 0xFD,
   INDEX_DEVICE_MODE = 0xFE,
   OPERATION_COUNT = 0,
   OPERATION_ALL = 0xFF
@@ -21,13 +23,15 @@ enum { /* ValueType */
   TYPE_ROM = 0,
   TYPE_FIRMWARE = 1,
   TYPE_HARDWARE = 2,
+  TYPE_MANIFEST = 4,
   TYPE_DEVICE_MODE = 5,
   TYPE_SVN = 7,
   TYPE_RAW = 0x80
 };
 
 static const uint8_t indices[MEASUREMENT_COUNT] = {INDEX_ROM, INDEX_FIRMWARE, INDEX_HARDWARE,
-                                                   INDEX_SVN, INDEX_DEVICE_MODE};
+                                                   INDEX_SVN, INDEX_MANIFEST,
+                                                   INDEX_DEVICE_MODE};
 
 uint8_t measurement_index(unsigned n) {
   return indices[n];
@@ -78,7 +82,8 @@ enum {
   OPERATIONAL_VALIDATION = 1u << 1,
   OPERATIONAL_NORMAL = 1u << 2,
   DEBUG_NON_INVASIVE = 1u << 0,
-  DEBUG_INVASIVE = 1u << 1
+  DEBUG_INVASIVE = 1u << 1,
+  QUIRKS_SHIFT = 24 /* quirks.h; bits that the specification reserves, as it knows no quirks */
 };
 
 static void write_device_mode(writer_t *out) {
@@ -96,9 +101,19 @@ static void write_device_mode(writer_t *out) {
   }
   write_header(out, INDEX_DEVICE_MODE, TYPE_RAW | TYPE_DEVICE_MODE, 16);
   writer_u32(out, OPERATIONAL_VALIDATION | OPERATIONAL_NORMAL);
+  debug |= hal_quirks() << QUIRKS_SHIFT;
   writer_u32(out, debug != 0 ? OPERATIONAL_VALIDATION : OPERATIONAL_NORMAL);
   writer_u32(out, DEBUG_NON_INVASIVE | DEBUG_INVASIVE);
   writer_u32(out, debug);
+}
+
+static void write_manifest(writer_t *out) {
+  uint8_t manifest[MANIFEST_MAX_BYTES];
+  writer_t w = writer_make(manifest, sizeof manifest);
+
+  manifest_write(&w);
+  write_header(out, INDEX_MANIFEST, TYPE_RAW | TYPE_MANIFEST, (uint16_t)w.pos);
+  writer_bytes(out, manifest, w.pos);
 }
 
 bool measurement_write_block(uint8_t index, bool want_raw, writer_t *out) {
@@ -131,6 +146,9 @@ bool measurement_write_block(uint8_t index, bool want_raw, writer_t *out) {
       write_header(out, index, TYPE_RAW | TYPE_SVN, 8);
       writer_u64(out, hal_svn());
       return true;
+    case INDEX_MANIFEST:
+      write_manifest(out);
+      return true;
     case INDEX_DEVICE_MODE:
       write_device_mode(out);
       return true;
@@ -140,7 +158,7 @@ bool measurement_write_block(uint8_t index, bool want_raw, writer_t *out) {
 }
 
 void measurement_summary(uint8_t type, uint8_t digest[HAL_SHA384_BYTES]) {
-  uint8_t block[7 + HAL_SHA384_BYTES];
+  uint8_t block[7 + MANIFEST_MAX_BYTES];
   hal_sha384_t hash;
 
   hal_sha384_init(&hash);
@@ -186,8 +204,8 @@ spdm_result_t spdm_get_measurements(spdm_t *spdm, spdm_request_t *request, write
     slot = reader_u8(&request->body) & 0x0F;
   }
   const uint8_t *context = reader_bytes(&request->body, context_bytes);
-  if (!request->body.ok || !spdm_exact(request, 4 + request->body.pos) || slot != 0 ||
-      (is_signed && !spdm->has_chain)) {
+  if (!request->body.ok || !spdm_exact(request, 4 + request->body.pos) ||
+      (is_signed && !slot_is_provisioned(slot))) {
     return SPDM_INVALID_REQUEST;
   }
   int count = write_record(request->param2, want_raw, &blocks);

@@ -7,9 +7,11 @@
 #include "bytes.h"
 #include "hal/hal.h"
 
-#define MEASUREMENT_COUNT 5u
-/* All blocks, the hardware configuration in raw form. */
-#define MEASUREMENT_RECORD_MAX_BYTES (2u * (7u + 48u) + (7u + 48u) + (7u + 8u) + (7u + 16u))
+#define MEASUREMENT_COUNT 6u
+#define MANIFEST_MAX_BYTES 160u
+/* All blocks, the hardware configuration in either form. */
+#define MEASUREMENT_RECORD_MAX_BYTES \
+  (2u * (7u + 48u) + (7u + 48u) + (7u + 8u) + (7u + MANIFEST_MAX_BYTES) + (7u + 16u))
 
 enum {
   MEASUREMENT_SUMMARY_NONE = 0,
@@ -24,5 +26,7 @@ void measurement_summary(uint8_t type, uint8_t digest[HAL_SHA384_BYTES]);
 bool measurement_write_block(uint8_t index, bool want_raw, writer_t *out);
 /* Index of the n-th block, n < MEASUREMENT_COUNT. */
 uint8_t measurement_index(unsigned n);
+/* Value of block FDh: what this firmware was built for (manifest.c). */
+void manifest_write(writer_t *out);
 
 #endif

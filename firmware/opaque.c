@@ -7,9 +7,7 @@ enum {
   REGISTRY_DMTF = 0,
   SM_DATA_VERSION = 1,
   SM_SELECTION = 0,
-  SM_SUPPORTED = 1,
-  SECURED_VERSION_11 = 0x1100,
-  SECURED_VERSION_12 = 0x1200
+  SM_SUPPORTED = 1
 };
 
 /* Highest version of the list that this side speaks; 0 if none or if the list is broken. */

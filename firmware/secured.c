@@ -82,6 +82,15 @@ static void feed_watchdog(session_t *session) {
       hal_cycles() + (uint64_t)2 * session->heartbeat_period * hal_cycles_per_second();
 }
 
+/* Ends every session that was marked for it, also those that did not ask. */
+static void session_sweep(spdm_t *spdm) {
+  for (unsigned i = 0; i < SPDM_MAX_SESSIONS; i++) {
+    if (spdm->sessions[i].after == AFTER_END) {
+      session_end(&spdm->sessions[i]);
+    }
+  }
+}
+
 void session_watchdog(spdm_t *spdm) {
   uint64_t now = hal_cycles();
   uint64_t next = 0;
@@ -220,5 +229,6 @@ size_t secured_handle(spdm_t *spdm, const uint8_t *record, size_t size, uint8_t 
   if (!finish_exchange(spdm, session) || failed) {
     session_end(session);
   }
+  session_sweep(spdm);
   return sealed;
 }

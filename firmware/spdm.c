@@ -10,6 +10,8 @@
  */
 #include "spdm.h"
 
+#include "slots.h"
+
 enum {
   IN_CLEAR = 1u << 0,
   IN_HANDSHAKE = 1u << 1,
@@ -46,6 +48,9 @@ static const row_t rows[] = {
      spdm_key_update},
     {SPDM_END_SESSION, SPDM_NEGOTIATED, IN_APPLICATION | DROPS_M1M2, 0, spdm_end_session},
     {SPDM_VENDOR_DEFINED, SPDM_NEGOTIATED, IN_CLEAR | IN_APPLICATION, 0, spdm_vendor_defined},
+    {SPDM_GET_CSR, SPDM_NEGOTIATED, IN_CLEAR | IN_APPLICATION | DROPS_M1M2, 0, spdm_get_csr},
+    {SPDM_SET_CERTIFICATE, SPDM_NEGOTIATED, IN_CLEAR | IN_APPLICATION | DROPS_M1M2, 0,
+     spdm_set_certificate},
     {SPDM_CHUNK_SEND, SPDM_AFTER_CAPABILITIES, ANYWHERE | KEEPS_L1L2, SPDM_CAP_CHUNK,
      spdm_chunk_send},
     {SPDM_CHUNK_GET, SPDM_AFTER_CAPABILITIES, ANYWHERE | KEEPS_L1L2, SPDM_CAP_CHUNK,
@@ -64,15 +69,9 @@ static const row_t *find_row(uint8_t code) {
 
 /* ---- state ------------------------------------------------------------------------------------ */
 void spdm_init(spdm_t *spdm) {
-  size_t size = 0;
-  hal_sha384_t hash;
-
+  deferred_drop();
   bytes_zero(spdm, sizeof *spdm);
-  const uint8_t *chain = hal_slot0(&size);
-  spdm->has_chain = size != 0;
-  hal_sha384_init(&hash);
-  hal_sha384_update(&hash, chain, size);
-  hal_sha384_final(&hash, spdm->chain_digest);
+  slots_init();
 }
 
 void spdm_disconnect(spdm_t *spdm) {
@@ -82,6 +81,7 @@ void spdm_disconnect(spdm_t *spdm) {
   spdm->state = SPDM_NOT_STARTED;
   spdm->version = 0;
   spdm->opaque_fmt1 = false;
+  spdm->is_updated = false;
   spdm->peer_flags = 0;
   spdm->peer_bytes = 0;
   spdm->peer_message_bytes = 0;
@@ -89,6 +89,20 @@ void spdm_disconnect(spdm_t *spdm) {
   transcript_drop(&spdm->m1m2);
   transcript_drop(&spdm->l1l2);
   deferred_drop();
+}
+
+void spdm_updated(spdm_t *spdm) {
+  for (size_t i = 0; i < SPDM_MAX_SESSIONS; i++) {
+    session_t *session = &spdm->sessions[i];
+    if (session->phase != SESSION_FREE) {
+      hal_kill_tag(session->tag);
+      /* A handshake signed measurements that are no longer true. */
+      if (session->ends_on_update || session->phase == SESSION_HANDSHAKE) {
+        session->after = AFTER_END;
+      }
+    }
+  }
+  spdm->is_updated = true;
 }
 
 /* ---- helpers of the handlers ------------------------------------------------------------------- */
@@ -156,6 +170,9 @@ static spdm_result_t admit(const spdm_t *spdm, const spdm_request_t *request, co
   } else if (spdm->version != 0 && version != spdm->version) {
     return SPDM_VERSION_MISMATCH;
   }
+  if (spdm->is_updated && request->session == NULL && request->code != SPDM_GET_VERSION) {
+    return SPDM_REQUEST_RESYNCH;
+  }
   spdm_result_t result = deferred_admit(request);
   if (result != SPDM_OK) {
     return result;
@@ -193,6 +210,7 @@ static spdm_result_t dispatch(spdm_t *spdm, spdm_request_t *request, writer_t *o
 /* True if a signature makes the answer to this request slow. */
 static bool is_signed(const spdm_request_t *request) {
   return request->code == SPDM_CHALLENGE || request->code == SPDM_KEY_EXCHANGE ||
+         request->code == SPDM_GET_CSR ||
          (request->code == SPDM_GET_MEASUREMENTS && (request->param1 & 1) != 0);
 }
 

@@ -52,12 +52,15 @@ enum {
   SPDM_HEARTBEAT = 0xE8,
   SPDM_KEY_UPDATE = 0xE9,
   SPDM_END_SESSION = 0xEC,
+  SPDM_GET_CSR = 0xED,
+  SPDM_SET_CERTIFICATE = 0xEE,
   SPDM_VENDOR_DEFINED = 0xFE,
   SPDM_RESPOND_IF_READY = 0xFF,
   SPDM_ERROR = 0x7F
 };
 
 enum { SPDM_VERSION_10 = 0x10, SPDM_VERSION_12 = 0x12, SPDM_VERSION_13 = 0x13 };
+enum { SECURED_VERSION_11 = 0x1100, SECURED_VERSION_12 = 0x1200 };
 
 /* What a handler says: 0, an ERROR code of the specification, or that nobody gets an answer. */
 typedef enum {
@@ -75,6 +78,8 @@ typedef enum {
   SPDM_LARGE_RESPONSE = 0x0F, /* extended data: the handle, u8 */
   SPDM_VERSION_MISMATCH = 0x41,
   SPDM_RESPONSE_NOT_READY = 0x42, /* extended data: RDTExponent, code, token, RDTM */
+  SPDM_REQUEST_RESYNCH = 0x43,
+  SPDM_OPERATION_FAILED = 0x44, /* 1.3 */
   SPDM_SILENT = 0x100
 } spdm_result_t;
 
@@ -93,6 +98,8 @@ enum {
   SPDM_CAP_HANDSHAKE_CLEAR = 1u << 15,
   SPDM_CAP_PUB_KEY_ID = 1u << 16,
   SPDM_CAP_CHUNK = 1u << 17,
+  SPDM_CAP_SET_CERT = 1u << 19,
+  SPDM_CAP_CSR = 1u << 20,
   SPDM_CAP_EP_INFO_SHIFT = 22,
   SPDM_CAP_EVENT = 1u << 25,
   SPDM_CAP_MULTI_KEY_SHIFT = 26
@@ -130,6 +137,7 @@ typedef struct {
   uint32_t id;              /* responder half << 16 | requester half */
   uint16_t tag;             /* never 0, never used twice until reset */
   uint8_t heartbeat_period; /* seconds, 0 = none */
+  bool ends_on_update;      /* session policy: the session dies with the firmware it began with */
   bool update_pending;      /* KEY_UPDATE 1 or 2 done, 3 not yet */
   uint64_t deadline;        /* device cycle at which the heartbeat watchdog ends the session */
   direction_t request;
@@ -145,6 +153,7 @@ typedef struct {
   spdm_state_t state;
   uint8_t version; /* negotiated, 0 before CAPABILITIES */
   bool opaque_fmt1;
+  bool is_updated; /* the firmware changed: in clear nothing but GET_VERSION goes on */
   uint32_t peer_flags;
   uint32_t peer_bytes;         /* requester's DataTransferSize */
   uint32_t peer_message_bytes; /* largest message for it: with CHUNK its MaxSPDMmsgSize */
@@ -155,8 +164,6 @@ typedef struct {
   transcript_t l1l2;
   session_t sessions[SPDM_MAX_SESSIONS];
   uint16_t last_tag;
-  bool has_chain; /* slot 0 holds a structure */
-  uint8_t chain_digest[SPDM_HASH_BYTES];
 } spdm_t;
 
 typedef struct {
@@ -177,6 +184,9 @@ typedef spdm_result_t (*spdm_handler_t)(spdm_t *spdm, spdm_request_t *request, w
 void spdm_init(spdm_t *spdm);
 /* Ends every session and forgets the connection; session tags stay used up. */
 void spdm_disconnect(spdm_t *spdm);
+/* The firmware changed at run time: every stream and TDI is given up, sessions go by their policy
+ * (after the answer that is being written), in clear the connection must start anew. */
+void spdm_updated(spdm_t *spdm);
 /* Answers one message into out[capacity]; 0 = no answer. `session` is NULL for a clear message. */
 size_t spdm_handle(spdm_t *spdm, session_t *session, const uint8_t *message, size_t size,
                    uint8_t *out, size_t capacity);
@@ -240,6 +250,8 @@ spdm_result_t spdm_heartbeat(spdm_t *spdm, spdm_request_t *request, writer_t *ou
 spdm_result_t spdm_key_update(spdm_t *spdm, spdm_request_t *request, writer_t *out);
 spdm_result_t spdm_end_session(spdm_t *spdm, spdm_request_t *request, writer_t *out);
 spdm_result_t spdm_vendor_defined(spdm_t *spdm, spdm_request_t *request, writer_t *out);
+spdm_result_t spdm_get_csr(spdm_t *spdm, spdm_request_t *request, writer_t *out);
+spdm_result_t spdm_set_certificate(spdm_t *spdm, spdm_request_t *request, writer_t *out);
 spdm_result_t spdm_chunk_send(spdm_t *spdm, spdm_request_t *request, writer_t *out);
 spdm_result_t spdm_chunk_get(spdm_t *spdm, spdm_request_t *request, writer_t *out);
 spdm_result_t spdm_respond_if_ready(spdm_t *spdm, spdm_request_t *request, writer_t *out);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * GET_DIGESTS, GET_CERTIFICATE, CHALLENGE (DSP0274 1.2, 10.6 to 10.8). Slot 0 only.
+ * GET_DIGESTS, GET_CERTIFICATE, CHALLENGE (DSP0274 1.2, 10.6 to 10.8).
  */
 #include "measurements.h"
+#include "slots.h"
 #include "spdm.h"
 
-enum { SLOT_MASK = 0x01, CERTIFICATE_HEADER_BYTES = 8 };
+enum { SLOTS_SUPPORTED = 0xFF, CERTIFICATE_HEADER_BYTES = 8 };
 
 /* M1/M2 holds what passed in clear. */
 static void note_exchange(spdm_t *spdm, const spdm_request_t *request, const writer_t *out) {
@@ -18,16 +19,21 @@ spdm_result_t spdm_get_digests(spdm_t *spdm, spdm_request_t *request, writer_t *
   if (!spdm_exact(request, 4)) {
     return SPDM_INVALID_REQUEST;
   }
-  if (!spdm->has_chain) {
+  uint8_t mask = slots_provisioned();
+  if (mask == 0) {
     return SPDM_UNSPECIFIED;
   }
-  if (!spdm_fits(spdm, request, 4 + SPDM_HASH_BYTES)) {
+  /* Param1: supported slots, from 1.3 on. */
+  spdm_header(spdm, out, SPDM_GET_DIGESTS, spdm->version >= SPDM_VERSION_13 ? SLOTS_SUPPORTED : 0,
+              mask);
+  for (unsigned slot = 0; slot < SLOT_COUNT; slot++) {
+    if (slot_is_provisioned(slot)) {
+      writer_bytes(out, slot_digest(slot), SPDM_HASH_BYTES);
+    }
+  }
+  if (!spdm_fits(spdm, request, out->pos)) {
     return SPDM_RESPONSE_TOO_LARGE;
   }
-  /* Param1: supported slots, from 1.3 on. */
-  spdm_header(spdm, out, SPDM_GET_DIGESTS, spdm->version >= SPDM_VERSION_13 ? SLOT_MASK : 0,
-              SLOT_MASK);
-  writer_bytes(out, spdm->chain_digest, SPDM_HASH_BYTES);
   if (request->session == NULL) {
     transcript_drop(&spdm->m1m2);
   }
@@ -37,15 +43,16 @@ spdm_result_t spdm_get_digests(spdm_t *spdm, spdm_request_t *request, writer_t *
 
 spdm_result_t spdm_get_certificate(spdm_t *spdm, spdm_request_t *request, writer_t *out) {
   size_t chain_size = 0;
-  const uint8_t *chain = hal_slot0(&chain_size);
+  uint8_t slot = request->param1 & 0x0F;
+  const uint8_t *chain = slot_structure(slot, &chain_size);
   uint16_t offset = reader_u16(&request->body);
   uint16_t length = reader_u16(&request->body);
 
-  if (!spdm_exact(request, 8) || (request->param1 & 0x0F) != 0 || chain_size > 0xFFFF) {
+  if (!spdm_exact(request, 8) || chain == NULL || chain_size > 0xFFFF) {
     return SPDM_INVALID_REQUEST;
   }
   size_t portion = 0;
-  size_t remainder = chain_size;
+  size_t remainder = slot == 0 ? chain_size : SLOT_STORE_BYTES; /* size of the slot */
   bool wants_size = spdm->version >= SPDM_VERSION_13 && (request->param2 & 1) != 0;
   if (!wants_size) {
     if (offset >= chain_size) {
@@ -63,7 +70,7 @@ spdm_result_t spdm_get_certificate(spdm_t *spdm, spdm_request_t *request, writer
     }
     remainder = chain_size - offset - portion;
   }
-  spdm_header(spdm, out, SPDM_GET_CERTIFICATE, 0, 0);
+  spdm_header(spdm, out, SPDM_GET_CERTIFICATE, slot, 0);
   writer_u16(out, (uint16_t)portion);
   writer_u16(out, (uint16_t)remainder);
   if (portion != 0) {
@@ -81,8 +88,8 @@ spdm_result_t spdm_challenge(spdm_t *spdm, spdm_request_t *request, writer_t *ou
 
   reader_skip(&request->body, SPDM_NONCE_BYTES);
   const uint8_t *context = reader_bytes(&request->body, context_bytes);
-  if (!spdm_exact(request, 4 + SPDM_NONCE_BYTES + context_bytes) || request->param1 != 0 ||
-      !spdm->has_chain || !measurement_summary_type_is_legal(summary_type)) {
+  if (!spdm_exact(request, 4 + SPDM_NONCE_BYTES + context_bytes) ||
+      !slot_is_provisioned(request->param1) || !measurement_summary_type_is_legal(summary_type)) {
     return SPDM_INVALID_REQUEST;
   }
   size_t summary_bytes = summary_type != MEASUREMENT_SUMMARY_NONE ? SPDM_HASH_BYTES : 0;
@@ -90,8 +97,8 @@ spdm_result_t spdm_challenge(spdm_t *spdm, spdm_request_t *request, writer_t *ou
                                     context_bytes + SPDM_SIGNATURE_BYTES)) {
     return SPDM_RESPONSE_TOO_LARGE;
   }
-  spdm_header(spdm, out, SPDM_CHALLENGE, 0, SLOT_MASK);
-  writer_bytes(out, spdm->chain_digest, SPDM_HASH_BYTES);
+  spdm_header(spdm, out, SPDM_CHALLENGE, request->param1, slots_provisioned());
+  writer_bytes(out, slot_digest(request->param1), SPDM_HASH_BYTES);
   uint8_t *nonce = writer_reserve(out, SPDM_NONCE_BYTES);
   if (nonce == NULL || !hal_random(nonce, SPDM_NONCE_BYTES)) {
     return SPDM_UNSPECIFIED;

@@ -6,20 +6,22 @@
  */
 #include "key_schedule.h"
 #include "measurements.h"
+#include "slots.h"
 #include "spdm.h"
 
 enum {
   OPAQUE_MAX_BYTES = 1024,
+  POLICY_END_ON_UPDATE = 1u << 0,
   POLICY_ALL_EVENTS = 1u << 1, /* 1.3; needs the event capability, which is not built */
   FINISH_HAS_SIGNATURE = 1u << 0,
   SLOT_PUBLIC_KEY = 0xFF,
-  SLOTS = 8,
   HEARTBEAT_SECONDS = 60
 };
 
 typedef struct {
   uint16_t session_half;
   const uint8_t *point;
+  bool ends_on_update;
   uint16_t secured_version;
 } key_exchange_t;
 
@@ -34,13 +36,14 @@ static bool parse_key_exchange(const spdm_t *spdm, spdm_request_t *request, key_
   uint16_t opaque_size = reader_u16(r);
   const uint8_t *opaque = reader_bytes(r, opaque_size);
   if (!r->ok || opaque_size > OPAQUE_MAX_BYTES || !spdm_exact(request, 4 + r->pos) ||
-      request->param2 != 0 || !measurement_summary_type_is_legal(request->param1) ||
-      !spdm->opaque_fmt1 || !spdm->has_chain) {
+      !slot_is_provisioned(request->param2) || !measurement_summary_type_is_legal(request->param1) ||
+      !spdm->opaque_fmt1) {
     return false;
   }
   if (spdm->version >= SPDM_VERSION_13 && (policy & POLICY_ALL_EVENTS) != 0) {
     return false;
   }
+  kx->ends_on_update = (policy & POLICY_END_ON_UPDATE) != 0;
   kx->secured_version = opaque_select_version(opaque, opaque_size);
   return kx->secured_version != 0;
 }
@@ -64,7 +67,7 @@ static bool authenticate(const spdm_t *spdm, session_t *session, const spdm_requ
 
   hal_sha384_init(&session->th);
   hal_sha384_update(&session->th, spdm->vca, spdm->vca_size);
-  hal_sha384_update(&session->th, spdm->chain_digest, SPDM_HASH_BYTES);
+  hal_sha384_update(&session->th, slot_digest(request->param2), SPDM_HASH_BYTES);
   hal_sha384_update(&session->th, request->message, request->size);
   hal_sha384_update(&session->th, out->data, out->pos);
   transcript_digest(&session->th, digest);
@@ -104,6 +107,7 @@ spdm_result_t spdm_key_exchange(spdm_t *spdm, spdm_request_t *request, writer_t 
   if (session == NULL) {
     return error;
   }
+  session->ends_on_update = kx.ends_on_update;
   session->heartbeat_period = (spdm->peer_flags & SPDM_CAP_HBEAT) != 0 ? HEARTBEAT_SECONDS : 0;
 
   spdm_header(spdm, out, SPDM_KEY_EXCHANGE, session->heartbeat_period, 0);
@@ -138,7 +142,7 @@ spdm_result_t spdm_finish(spdm_t *spdm, spdm_request_t *request, writer_t *out) 
   const uint8_t *verify_data = reader_bytes(&request->body, SPDM_HASH_BYTES);
   if (verify_data == NULL || !spdm_exact(request, 4 + SPDM_HASH_BYTES) ||
       (request->param1 & FINISH_HAS_SIGNATURE) != 0 ||
-      (request->param2 >= SLOTS && request->param2 != SLOT_PUBLIC_KEY)) {
+      (request->param2 >= SLOT_COUNT && request->param2 != SLOT_PUBLIC_KEY)) {
     return SPDM_INVALID_REQUEST;
   }
   hal_sha384_update(&session->th, request->message, request->size - SPDM_HASH_BYTES);

@@ -18,7 +18,8 @@ enum {
 
 static const uint32_t own_flags = SPDM_CAP_CERT | SPDM_CAP_CHAL | SPDM_CAP_MEAS_SIGNED |
                                   SPDM_CAP_ENCRYPT | SPDM_CAP_MAC | SPDM_CAP_KEY_EX |
-                                  SPDM_CAP_HBEAT | SPDM_CAP_KEY_UPD | SPDM_CAP_CHUNK;
+                                  SPDM_CAP_HBEAT | SPDM_CAP_KEY_UPD | SPDM_CAP_CHUNK |
+                                  SPDM_CAP_SET_CERT | SPDM_CAP_CSR;
 
 /* vca_mark: where an exchange stands in vca[]. */
 enum { MARK_CAPABILITIES = 0, MARK_ALGORITHMS = 2 };

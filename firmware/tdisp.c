@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "device.h"
+#include "quirks.h"
 
 enum {
   GET_TDISP_VERSION = 0x81,
@@ -21,21 +22,9 @@ enum {
   BIND_P2P_STREAM = 0x88,
   UNBIND_P2P_STREAM = 0x89,
   SET_MMIO_ATTRIBUTE = 0x8A,
+  VDM_REQUEST = 0x8B,
   TDISP_ERROR = 0x7F
 };
-
-typedef enum {
-  TDISP_OK = 0,
-  TDISP_INVALID_REQUEST = 0x0001,
-  TDISP_INVALID_INTERFACE_STATE = 0x0004,
-  TDISP_UNSPECIFIED = 0x0005,
-  TDISP_UNSUPPORTED_REQUEST = 0x0007,
-  TDISP_VERSION_MISMATCH = 0x0041,
-  TDISP_INVALID_INTERFACE = 0x0101,
-  TDISP_INVALID_NONCE = 0x0102,
-  TDISP_INSUFFICIENT_ENTROPY = 0x0103,
-  TDISP_INVALID_DEVICE_CONFIGURATION = 0x0104
-} tdisp_result_t;
 
 enum { STATE_UNLOCKED = 0, STATE_LOCKED = 1, STATE_RUN = 2, STATE_ERROR = 3 };
 
@@ -95,12 +84,22 @@ static tdisp_result_t get_version(tdisp_request_t *request, writer_t *out) {
   return TDISP_OK;
 }
 
+uint32_t tdisp_requests(void) {
+  const uint32_t mandatory = 0x00FE; /* requests 81h..87h: bit = code - 80h */
+  const uint32_t optional = 0x0F00;  /* P2P streams, attributes, vendor message */
+  return quirk(QUIRK_VALIDATOR) ? mandatory : mandatory | optional;
+}
+
+uint16_t tdisp_lock_flags(void) {
+  return FLAGS_SUPPORTED;
+}
+
 static tdisp_result_t get_capabilities(tdisp_request_t *request, writer_t *out) {
   (void)request;
   writer_u32(out, 0);      /* DSM_CAPS */
-  writer_u32(out, 0x07FE); /* requests 81h..8Ah: bit = code - 80h */
+  writer_u32(out, tdisp_requests());
   writer_zeros(out, 12);
-  writer_u16(out, FLAGS_SUPPORTED);
+  writer_u16(out, tdisp_lock_flags());
   writer_zeros(out, 3);
   writer_u8(out, 64); /* DEV_ADDR_WIDTH: every address bit is decoded and driven */
   writer_u8(out, 1);  /* NUM_REQ_THIS */
@@ -206,6 +205,20 @@ static tdisp_result_t bind_p2p(tdisp_request_t *request, writer_t *out) {
 static tdisp_result_t unbind_p2p(tdisp_request_t *request, writer_t *out) {
   (void)out;
   return p2p(request, false);
+}
+
+/* NO_FW_UPDATE of one TDI binds the whole device: they share the firmware. */
+static tdisp_result_t vendor_message(tdisp_request_t *request, writer_t *out) {
+  bool is_refused = false;
+
+  for (unsigned i = 0; i < hal_num_tdi() && i < TDI_MAX; i++) {
+    unsigned state = hal_tdi_state(i) & 3;
+    if ((state == STATE_LOCKED || state == STATE_RUN) &&
+        (locked[i].flags & FLAG_NO_FW_UPDATE) != 0) {
+      is_refused = true;
+    }
+  }
+  return tdisp_vendor_message(request->spdm, &request->body, is_refused, out);
 }
 
 /* ---- REPORT ------------------------------------------------------------------------------------------ */
@@ -333,7 +346,7 @@ typedef enum { FROM_ANY, FROM_OWNER, FROM_OWNER_OR_IF_DEAD } from_t;
 
 typedef struct {
   uint8_t code;
-  uint8_t size; /* of the request */
+  uint8_t size; /* of the request; 0: the handler looks at it */
   uint8_t states;
   from_t from;
   tdisp_result_t (*handler)(tdisp_request_t *request, writer_t *out);
@@ -350,6 +363,7 @@ static const row_t rows[] = {
     {BIND_P2P_STREAM, 17, IN_RUN, FROM_OWNER, bind_p2p},
     {UNBIND_P2P_STREAM, 17, IN_RUN, FROM_OWNER, unbind_p2p},
     {SET_MMIO_ATTRIBUTE, 32, IN_RUN, FROM_OWNER, set_attribute},
+    {VDM_REQUEST, 0, IN_ANY, FROM_OWNER, vendor_message},
 };
 
 static const row_t *find_row(uint8_t code) {
@@ -366,6 +380,10 @@ static const row_t *find_row(uint8_t code) {
 static bool find_tdi(const uint8_t *interface_id, unsigned *tdi) {
   unsigned function = load_u16(interface_id) & 7u;
   unsigned bus_dev = load_u16(interface_id) & 0xFFF8u;
+  if (load_u16(interface_id) == QUIRK_INTERFACE && quirk(QUIRK_REFERENCE_REQUESTER)) {
+    *tdi = 0;
+    return true;
+  }
   if (bus_dev != hal_bus_dev() || function == 0 || function > hal_num_tdi() ||
       function > TDI_MAX) {
     return false;
@@ -395,7 +413,7 @@ static tdisp_result_t check(tdisp_request_t *request, const row_t *row, size_t s
   if (row == NULL) {
     return TDISP_UNSUPPORTED_REQUEST;
   }
-  if (size != row->size) {
+  if (row->size != 0 && size != row->size) {
     return TDISP_INVALID_REQUEST;
   }
   if (version != VERSION_1_0) {

@@ -80,6 +80,8 @@ enum {
 uint32_t hal_status(void);
 uint32_t hal_num_tdi(void);
 uint32_t hal_svn(void);
+/* Where this firmware differs from the specification on purpose: quirks.h. */
+uint32_t hal_quirks(void);
 /* Lab option of the native build: what is signed is said to take so long (us); 0 everywhere else. */
 uint32_t hal_lab_delay_us(void);
 

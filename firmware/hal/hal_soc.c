@@ -12,6 +12,9 @@
 #ifndef HAL_SVN
 #define HAL_SVN 1u
 #endif
+#ifndef QUIRKS
+#define QUIRKS 0u
+#endif
 
 /* Polls of the random status (about ten cycles each) before entropy is given up. */
 #define RANDOM_POLLS 50000u
@@ -310,6 +313,7 @@ uint32_t hal_status(void) {
 uint32_t hal_num_tdi(void) { return SOC_REG(SOC_SYSTEM, SYS_STATUS) >> 8 & 0xFu; }
 
 uint32_t hal_svn(void) { return HAL_SVN; }
+uint32_t hal_quirks(void) { return QUIRKS; }
 uint32_t hal_lab_delay_us(void) { return 0; }
 
 /* ---- IDE key bus -------------------------------------------------------------------------------- */

@@ -362,6 +362,10 @@ uint32_t hal_status(void) {
   return HAL_STATUS_NATIVE | (native_options.seed != NULL ? HAL_STATUS_SEED_DETERMINISTIC : 0);
 }
 
+uint32_t hal_quirks(void) {
+  return native_options.quirks;
+}
+
 uint32_t hal_lab_delay_us(void) {
   return native_options.answer_delay_us;
 }

@@ -9,6 +9,7 @@
 #include "dsm.h"
 #include "hal/hal.h"
 #include "native.h"
+#include "quirks.h"
 
 static const char usage[] =
     "usage: teeio-dsm --identity KEY --slot0 FILE [options]\n"
@@ -23,6 +24,7 @@ static const char usage[] =
     "  --bare            registers at reset values instead of ready for IDE_KM\n"
     "  --time-scale N    device seconds per second (default 1)\n"
     "  --watch-stdin     end when standard input does\n"
+    "  --quirk NAME      differ from the specification: validator, reference-requester\n"
     "  --answer-delay N  lab: signed answers are ready N us later, ResponseNotReady until then\n"
     "  --seed TEXT       deterministic random numbers; the device mode says so\n";
 
@@ -48,6 +50,10 @@ static bool parse_option(const char *name, const char *text) {
     o->firmware = text;
   } else if (strcmp(name, "--seed") == 0) {
     o->seed = text;
+  } else if (strcmp(name, "--quirk") == 0 && strcmp(text, "validator") == 0) {
+    o->quirks |= QUIRK_VALIDATOR;
+  } else if (strcmp(name, "--quirk") == 0 && strcmp(text, "reference-requester") == 0) {
+    o->quirks |= QUIRK_REFERENCE_REQUESTER;
   } else if (strcmp(name, "--port") == 0 && parse_number(text, 0, 0xFFFF, &n)) {
     o->port = (uint16_t)n;
   } else if (strcmp(name, "--svn") == 0 && parse_number(text, 0, 0xFFFFFFFF, &n)) {

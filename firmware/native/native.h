@@ -17,6 +17,7 @@ typedef struct {
   const char *firmware; /* image measured as block 2; NULL: this program */
   const char *seed;     /* not NULL: deterministic random numbers */
   uint32_t svn;
+  uint32_t quirks;     /* quirks.h */
   uint32_t time_scale; /* device seconds per second */
   uint32_t answer_delay_us; /* lab: what is signed comes so much later; 0: at once */
   uint16_t port;       /* 0: any */

@@ -143,7 +143,7 @@ def test_challenge_and_measurements_in_clear(device: Device, spdm: int) -> None:
                     lambda: requester.get_measurements(2, signed=False),
                     requester.get_measurements):
         run(exchange(requester, request(), Measurements), perform)
-    assert requester.measurement_count == 5
+    assert requester.measurement_count == 6
     assert requester.measurements is not None
     for kind in (0, 1, 0xFF):
         session = run(open_session(requester, slot, summary_type=kind), perform)

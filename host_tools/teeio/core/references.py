@@ -44,12 +44,46 @@ class HardwareConfiguration:
             self.ide_link_blocks, self.ide_selective_blocks, self.ide_words, self.msix_vectors)
 
 
-def device_mode(*, seeded: bool, test_hooks: bool) -> bytes:
-    """Device mode: capabilities and states of operation and debug, four words."""
+QUIRK_VALIDATOR = 1 << 0
+QUIRK_REFERENCE_REQUESTER = 1 << 1
+_QUIRKS_SHIFT = 24
+
+
+def device_mode(*, seeded: bool, test_hooks: bool, quirks: int = 0) -> bytes:
+    """Device mode: capabilities and states of operation and debug, four words.
+
+    `quirks` are the bits in which the device differs from the specification on purpose.
+    """
     debug = (DEBUG_NON_INVASIVE if seeded else 0) | (DEBUG_INVASIVE if test_hooks else 0)
+    debug |= quirks << _QUIRKS_SHIFT
     state = OPERATIONAL_VALIDATION if debug else OPERATIONAL_NORMAL
     return struct.pack("<4I", OPERATIONAL_VALIDATION | OPERATIONAL_NORMAL, state,
                        DEBUG_NON_INVASIVE | DEBUG_INVASIVE, debug)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What the firmware was built for: measurement block FDh (docs/data_formats.md)."""
+
+    spdm: tuple[int, ...] = (0x12, 0x13)
+    secured: tuple[int, ...] = (0x1100, 0x1200)
+    sessions: int = 2
+    messages: tuple[int, int] = (0x11E8, 0x11E8)
+    slots: tuple[int, int] = (2, 2048)
+    tdisp: tuple[int, int] = (0x0FFE, 0x000D)
+    quirks: int = 0
+
+    def encode(self) -> bytes:
+        """The raw value of the block: "TMF1", then name and u32 values of each entry."""
+        entries: tuple[tuple[str, tuple[int, ...]], ...] = (
+            ("spdm", self.spdm), ("secured", self.secured), ("sessions", (self.sessions,)),
+            ("messages", self.messages), ("slots", self.slots), ("tdisp", self.tdisp),
+            ("quirks", (self.quirks,)))
+        out = b"TMF1"
+        for name, values in entries:
+            out += bytes([len(name)]) + name.encode() + bytes([len(values)])
+            out += struct.pack(f"<{len(values)}I", *values)
+        return out
 
 
 def endpoint_references(
@@ -57,6 +91,7 @@ def endpoint_references(
     firmware_image: bytes,
     *,
     hardware: HardwareConfiguration | None = None,
+    manifest: Manifest | None = None,
     svn: int = 1,
     seeded: bool = False,
     test_hooks: bool = False,
@@ -66,16 +101,19 @@ def endpoint_references(
     Args:
         boot_image, firmware_image: ROM contents, padded to ROM size as built.
         hardware: configuration of the bitstream.
+        manifest: configuration of the firmware; its quirks are accepted in the device mode too.
         svn: security version number.
         seeded: accept a device whose entropy is deterministic (simulation only).
         test_hooks: accept a device with test hooks.
     """
+    built = manifest or Manifest()
     words = (hardware or HardwareConfiguration()).encode()
     return {
         1: (MeasurementType.IMMUTABLE_ROM, hashlib.sha384(boot_image).digest()),
         2: (MeasurementType.MUTABLE_FIRMWARE, hashlib.sha384(firmware_image).digest()),
         3: (MeasurementType.HARDWARE_CONFIGURATION, hashlib.sha384(words).digest()),
         4: (MeasurementType.SECURE_VERSION_NUMBER, svn.to_bytes(8, "little")),
+        0xFD: (MeasurementType.FREEFORM_MANIFEST, built.encode()),
         0xFE: (MeasurementType.DEVICE_MODE,
-               device_mode(seeded=seeded, test_hooks=test_hooks)),
+               device_mode(seeded=seeded, test_hooks=test_hooks, quirks=built.quirks)),
     }
