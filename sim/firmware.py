@@ -6,6 +6,8 @@ An image is written three times: `.elf` for people, `.bin` padded with zeros to 
 word a line). Builds are cached under build/firmware by the content of what went into them.
 
     python -m sim.firmware            builds boot ROM and firmware, prints sizes and digests
+    python -m sim.firmware --quirk reference-requester
+                                      the same with a quirk (firmware/quirks.h); may be repeated
 """
 
 from __future__ import annotations
@@ -31,11 +33,15 @@ FIRMWARE_BYTES = 65536
 SLOT0_BYTES = 4096
 RAM_BYTES = 32768
 
+QUIRKS = {"validator": 1, "reference-requester": 2}
+"""Names of the bits of firmware/quirks.h."""
+
 COMPILER = [
     sys.executable, "-m", "ziglang", "cc",
     "-target", "riscv32-freestanding-none", "-mcpu=generic_rv32+m",
     "-std=c11", "-Os", "-g", "-ffreestanding", "-fno-sanitize=all", "-fno-stack-protector",
-    "-ffunction-sections", "-fdata-sections", "-Wall", "-Wextra", "-Wshadow", "-Wvla",
+    "-ffunction-sections", "-fdata-sections", "-fno-jump-tables",  # sim/stack.py follows calls
+    "-Wall", "-Wextra", "-Wshadow", "-Wvla",
     "-nostdlib", "-Wl,--gc-sections", f"-I{FIRMWARE}", f"-isystem{FIRMWARE / 'lib'}",
 ]
 
@@ -209,14 +215,18 @@ def main() -> int:
         images = (build_boot(), build_firmware())
         print(json.dumps({i.name: {"hex": str(i.hex), "bin": str(i.bin)} for i in images}))
         return 0
+    quirks = [QUIRKS[sys.argv[i + 1]] for i, word in enumerate(sys.argv[:-1]) if word == "--quirk"]
     boot = build_boot()
     print(boot.describe())
     print(f"           {boot.digest().hex()}")
     if not (FIRMWARE / "main.c").exists():
         print("firmware/main.c does not exist: no firmware built")
         return 0
-    firmware = build_firmware()
+    firmware = build_firmware(defines=[f"QUIRKS={sum(set(quirks))}u"] if quirks else ())
     print(firmware.describe())
+    # Here and not above: sim.stack builds images with this module.
+    from sim.stack import Image as Code
+    print(f"           {Code(firmware.elf).worst().stack} bytes of stack at worst")
     print(f"           {firmware.digest().hex()}")
     return 0
 

@@ -306,21 +306,22 @@ class Client:
         return (struct.pack("<BBBBHBB", self.version, 0xE4, summary, slot, half, policy, 0)
                 + os.urandom(32) + point + struct.pack("<H", length) + opaque)
 
-    def key_exchange(self, *, summary: int = 0, half: int = 0x1234,
+    def key_exchange(self, *, summary: int = 0, half: int = 0x1234, slot: int = 0, policy: int = 0,
                      opaque: bytes = OPAQUE_11_12) -> Session:
         """A correct KEY_EXCHANGE; checks signature and verify data of the answer."""
         private = ec.generate_private_key(ec.SECP384R1())
         numbers = private.public_key().public_numbers()
         point = numbers.x.to_bytes(48, "big") + numbers.y.to_bytes(48, "big")
-        request = self.key_exchange_message(point, summary=summary, half=half, opaque=opaque)
+        request = self.key_exchange_message(point, summary=summary, half=half, slot=slot,
+                                            policy=policy, opaque=opaque)
         answer = self.plain(request)
         assert answer[1] == 0x64, answer.hex()
         size = 40 + 96 + (48 if summary else 0) + 2 + 12 + 96 + 48
         assert 0 <= len(answer) - size <= 3
         assert not any(answer[size:])
         answer = answer[:size]
-        heartbeat, _, response_half, mut_auth, slot = struct.unpack_from("<BBHBB", answer, 2)
-        assert (mut_auth, slot) == (0, 0)
+        heartbeat, _, response_half, mut_auth, peer_slot = struct.unpack_from("<BBHBB", answer, 2)
+        assert (mut_auth, peer_slot) == (0, 0)
         transcript = self.vca + sha384(self.chain) + request + answer[:-144]
         verify(self.leaf_key, self.version, "responder-key_exchange_rsp signing", transcript,
                answer[-144:-48])
