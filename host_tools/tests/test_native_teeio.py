@@ -3,13 +3,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import struct
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from sim import native
 from teeio.core import ide_km, tdisp
@@ -26,11 +33,14 @@ from teeio.core.spdm_flow import (
     connect_session,
     exchange,
     open_session,
+    request_csr,
+    set_chain,
 )
 from teeio.core.spdm_requester import RequesterConfig
 from teeio.errors import PeerError, PeerRefused
 from teeio.wire.ide_km import KeyDirection, SubStream
 from teeio.wire.spdm_base import Cap, ErrorCode
+from teeio.wire.spdm_identity import Digests
 from teeio.wire.spdm_measurements import Measurements
 from teeio.wire.spdm_session import KeyUpdateOp
 from teeio.wire.tdisp import InterfaceId, TdispErrorCode, TdiState
@@ -194,6 +204,59 @@ def test_late_answers_are_waited_for(tmp_path: Path, own: int) -> None:
     with native.running(tmp_path, sanitize=True, options=[
             "--answer-delay", "1000000", "--time-scale", str(WAIT_SCALE)]) as (dsm, identity):
         attest_and_key(dsm, identity, RequesterConfig(transfer_bytes=own, strict=True))
+
+
+@pytest.mark.parametrize("spdm", [0x12, 0x13], ids=["1.2", "1.3"])
+def test_another_authoritys_chain_is_set_and_used(device: Device, spdm: int) -> None:
+    """Request in a session, chain into slot 4, then a session that trusts that root alone."""
+    dsm, identity = device
+    dsm.model(native.MODEL_RESET)
+    perform = performer(dsm)
+    config = RequesterConfig(versions=(spdm,), strict=True)
+    first = run(connect_session(config, policy(identity), os.urandom), perform)
+    csr = x509.load_der_x509_csr(run(request_csr(first.spdm), perform))
+    assert csr.is_signature_valid
+    structure, root = issue(csr)
+    run(set_chain(first.spdm, 4, structure), perform)
+    run(first.end(), perform)
+    other = ChainPolicy(roots=(root,), at=datetime.now(UTC))
+    second = run(connect_session(config, other, os.urandom), perform)
+    assert second.spdm.start.slot == 4
+    run(second.measure(), perform)
+    with pytest.raises(PeerRefused) as refused:
+        run(set_chain(second.spdm, 0, structure), perform)
+    assert refused.value.wire_code == ErrorCode.INVALID_REQUEST
+    if spdm == 0x13:
+        run(set_chain(second.spdm, 4, b""), perform)
+        run(exchange(second.spdm, second.spdm.get_digests(), Digests), perform)
+        assert second.spdm.digests is not None
+        assert second.spdm.digests.provisioned_slots == 1
+
+
+def issue(csr: x509.CertificateSigningRequest) -> tuple[bytes, bytes]:
+    """Slot structure of a fresh root and a leaf for the request; the root in DER."""
+    key = ec.generate_private_key(ec.SECP384R1())
+    root_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "another root")])
+    begin = datetime.now(UTC) - timedelta(days=1)
+
+    def certificate(subject: x509.Name, public: ec.EllipticCurvePublicKey, *,
+                    is_root: bool) -> bytes:
+        usage = x509.KeyUsage(
+            digital_signature=not is_root, content_commitment=False, key_encipherment=False,
+            data_encipherment=False, key_agreement=False, key_cert_sign=is_root, crl_sign=False,
+            encipher_only=False, decipher_only=False)
+        return (x509.CertificateBuilder().subject_name(subject).issuer_name(root_name)
+                .public_key(public).serial_number(x509.random_serial_number())
+                .not_valid_before(begin).not_valid_after(begin + timedelta(days=9))
+                .add_extension(x509.BasicConstraints(ca=is_root, path_length=None), critical=True)
+                .add_extension(usage, critical=True)
+                .sign(key, hashes.SHA384()).public_bytes(Encoding.DER))
+
+    public = csr.public_key()
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    root = certificate(root_name, key.public_key(), is_root=True)
+    body = hashlib.sha384(root).digest() + root + certificate(csr.subject, public, is_root=False)
+    return struct.pack("<I", 4 + len(body)) + body, root
 
 
 def test_refusals_reach_the_host_as_such(device: Device) -> None:

@@ -20,6 +20,7 @@ from teeio.wire import spdm_chunk as chunk
 from teeio.wire import spdm_connection as connection
 from teeio.wire import spdm_identity as identity
 from teeio.wire import spdm_measurements as measurements
+from teeio.wire import spdm_provision as provision
 from teeio.wire import spdm_session as session
 from teeio.wire.doe import DiscoveryRequest, DiscoveryResponse, DoeObject
 from teeio.wire.ide_registers import (
@@ -394,6 +395,30 @@ SPDM: list[tuple[type[SpdmMessage], st.SearchStrategy[Any], Layout]] = [
     ),
     (SpdmError, spdm_errors(), PLAIN),
     (RespondIfReady, st.builds(RespondIfReady, version=version, request_code=u8, token=u8), PLAIN),
+    (
+        provision.GetCsr,
+        st.builds(
+            provision.GetCsr, version=version, requester_info=short(), opaque=short(), **params
+        ),
+        PLAIN,
+    ),
+    (
+        provision.Csr,
+        st.builds(provision.Csr, version=version, csr=short(), reserved=u16, **params),
+        PLAIN,
+    ),
+    (
+        provision.SetCertificate,
+        st.builds(
+            provision.SetCertificate, version=version, structure=short(), **params
+        ),
+        PLAIN,
+    ),
+    (
+        provision.SetCertificateRsp,
+        st.builds(provision.SetCertificateRsp, version=version, slot=u8, param2=u8),
+        PLAIN,
+    ),
     (chunk.ChunkSend, chunks(chunk.ChunkSend), PLAIN),
     (chunk.ChunkResponse, chunks(chunk.ChunkResponse), PLAIN),
     (

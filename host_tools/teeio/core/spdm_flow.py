@@ -26,6 +26,7 @@ from teeio.core.measurements import (
 from teeio.core.ops import Steps, doe_exchange, wait
 from teeio.core.spdm_context import SpdmContext
 from teeio.core.spdm_crypto import Rng
+from teeio.core.spdm_evidence import SpdmEvidence
 from teeio.core.spdm_requester import RequesterConfig, SpdmRequester
 from teeio.core.spdm_session import SpdmSession
 from teeio.errors import DecodeError, LocalError, PeerError, PeerRefused
@@ -42,6 +43,7 @@ from teeio.wire.spdm_connection import Algorithms, Capabilities, Version
 from teeio.wire.spdm_error import SpdmError, error_name
 from teeio.wire.spdm_identity import SLOTS, Certificate, ChallengeAuth, Digests
 from teeio.wire.spdm_measurements import OPERATION_ALL, Measurements
+from teeio.wire.spdm_provision import Csr, SetCertificateRsp
 from teeio.wire.spdm_session import (
     SUMMARY_ALL,
     SUMMARY_NONE,
@@ -216,7 +218,18 @@ def reconnect(requester: SpdmRequester) -> Steps[None]:
     yield from exchange(requester, requester.negotiate_algorithms(), Algorithms)
 
 
-def read_chain(context: SpdmContext, slot: int, *, portion_bytes: int) -> Steps[bytes]:
+def request_csr(context: SpdmEvidence, requester_info: bytes = b"") -> Steps[bytes]:
+    """GET_CSR: a certification request for the device's key, PKCS #10 in DER."""
+    yield from exchange(context, context.get_csr(requester_info), Csr)
+    return context.csr
+
+
+def set_chain(context: SpdmEvidence, slot: int, structure: bytes) -> Steps[None]:
+    """SET_CERTIFICATE: gives a slot another chain; none erases it (from 1.3 on)."""
+    yield from exchange(context, context.set_certificate(slot, structure), SetCertificateRsp)
+
+
+def read_chain(context: SpdmEvidence, slot: int, *, portion_bytes: int) -> Steps[bytes]:
     """Reads the whole structure of a slot in portions.
 
     Raises:

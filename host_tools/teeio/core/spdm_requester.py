@@ -21,8 +21,9 @@ from typing import Final
 
 from teeio.core.certificates import VerifiedChain
 from teeio.core.spdm_chunks import ChunkLimits
-from teeio.core.spdm_context import Accept, SpdmContext, SpdmPhase
+from teeio.core.spdm_context import Accept, SpdmPhase
 from teeio.core.spdm_crypto import CONTEXT_CHALLENGE_AUTH, EphemeralKey, PublicKey, Rng, Suite
+from teeio.core.spdm_evidence import SpdmEvidence
 from teeio.core.spdm_key_exchange import KeyExchangeAttempt
 from teeio.core.spdm_negotiation import (
     TEE_IO_CAPABILITIES,
@@ -63,11 +64,13 @@ from teeio.wire.spdm_session import (
 
 __all__ = ["TEE_IO_CAPABILITIES", "RequesterConfig", "SpdmRequester"]
 
-_RESTARTS_IDENTITY_LOG: Final = (Code.GET_DIGESTS, Code.GET_MEASUREMENTS, Code.KEY_EXCHANGE)
+_RESTARTS_IDENTITY_LOG: Final = (
+    Code.GET_DIGESTS, Code.GET_MEASUREMENTS, Code.KEY_EXCHANGE, Code.GET_CSR, Code.SET_CERTIFICATE,
+)
 """Requests that empty the DIGESTS and CERTIFICATE part of M1/M2."""
 
 
-class SpdmRequester(SpdmContext):
+class SpdmRequester(SpdmEvidence):
     """One connection to one responder.
 
     Attributes:

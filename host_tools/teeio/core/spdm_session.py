@@ -13,8 +13,9 @@ from teeio.core.certificates import VerifiedChain
 from teeio.core.key_schedule import ApplicationSecrets, HandshakeSecrets, KeySchedule
 from teeio.core.secret import Secret
 from teeio.core.spdm_chunks import ChunkLimits
-from teeio.core.spdm_context import Accept, SpdmContext, SpdmPhase
+from teeio.core.spdm_context import Accept, SpdmPhase
 from teeio.core.spdm_crypto import PublicKey, Rng, Suite
+from teeio.core.spdm_evidence import SpdmEvidence
 from teeio.core.spdm_record import RecordChannel
 from teeio.core.transcript import SessionTranscript
 from teeio.errors import DecodeError, LocalError, PeerError
@@ -69,7 +70,7 @@ class SessionStart:
     strict: bool
 
 
-class SpdmSession(SpdmContext):
+class SpdmSession(SpdmEvidence):
     """A session between KEY_EXCHANGE and END_SESSION. Made by `SpdmRequester.take_session`."""
 
     def __init__(self, start: SessionStart, secrets: HandshakeSecrets, rng: Rng) -> None:

@@ -26,6 +26,7 @@ from teeio.wire.spdm_identity import (
     GetDigests,
 )
 from teeio.wire.spdm_measurements import GetMeasurements, Measurements
+from teeio.wire.spdm_provision import Csr, GetCsr, SetCertificate, SetCertificateRsp
 from teeio.wire.spdm_session import (
     EndSession,
     EndSessionAck,
@@ -49,6 +50,7 @@ MESSAGES: Final[dict[int, type[SpdmMessage]]] = {
         Heartbeat, HeartbeatAck, KeyUpdate, KeyUpdateAck, EndSession, EndSessionAck,
         VendorDefinedRequest, VendorDefinedResponse, SpdmError, RespondIfReady,
         ChunkSend, ChunkSendAck, ChunkGet, ChunkResponse,
+        GetCsr, Csr, SetCertificate, SetCertificateRsp,
     )
 }  # fmt: skip
 

@@ -47,6 +47,8 @@ class Code(enum.IntEnum):
     HEARTBEAT_ACK = 0x68
     KEY_UPDATE_ACK = 0x69
     END_SESSION_ACK = 0x6C
+    CSR = 0x6D
+    SET_CERTIFICATE_RSP = 0x6E
     VENDOR_DEFINED_RESPONSE = 0x7E
     ERROR = 0x7F
     GET_DIGESTS = 0x81
@@ -65,6 +67,8 @@ class Code(enum.IntEnum):
     HEARTBEAT = 0xE8
     KEY_UPDATE = 0xE9
     END_SESSION = 0xEC
+    GET_CSR = 0xED
+    SET_CERTIFICATE = 0xEE
     VENDOR_DEFINED_REQUEST = 0xFE
     RESPOND_IF_READY = 0xFF
 
