@@ -299,6 +299,15 @@ def test_any_bytes_give_peer_error_or_a_chain(junk: bytes, at: int, value: int) 
         assert data == pki.structure(FIXED, FIXED[0])
 
 
+def test_unknown_x509_version_is_a_peer_error() -> None:
+    """Version 1 in the leaf's [0]: the parser has an exception of its own for it."""
+    policy = ChainPolicy(roots=(FIXED[0],), at=AT)
+    leaf = FIXED[-1].replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020101"), 1)
+    assert leaf != FIXED[-1]
+    with pytest.raises(PeerError, match="does not parse"):
+        verify_chain(pki.structure((*FIXED[:-1], leaf), FIXED[0]), "sha384", policy)
+
+
 FIXED = Chain.standard().ders()
 
 

@@ -52,6 +52,8 @@ E5 FINISH                 U U U S  A U
 E8 HEARTBEAT              U U U S  U A
 E9 KEY_UPDATE             U U U S  U A
 EC END_SESSION            U U U S  U A
+ED GET_CSR                U U U A  U A
+EE SET_CERTIFICATE        U U U A  U A
 FE IDE_KM                 - - - -  U A
 FE TDISP                  - - - -  U A
 85 CHUNK_SEND             U U A A  A A
@@ -112,6 +114,8 @@ def good_request(name: str, code: int, version: int, client: Client,
         "KEY_EXCHANGE": lambda: bytes([version]) + client.key_exchange_message(point())[1:],
         "FINISH": lambda: (session.finish_message() if session is not None and not session.is_open
                            else head + bytes(48)),
+        "GET_CSR": lambda: head + bytes(4),
+        "SET_CERTIFICATE": lambda: bytes([version, code, 1, 0]) + client.chain,
         "KEY_UPDATE": lambda: bytes([version, code, 1, 0]),
         "IDE_KM": lambda: head + vendor + struct.pack("<HB", 4, IDE_KM) + bytes(3),
         "TDISP": lambda: head + vendor + struct.pack("<HB", 17, TDISP) + tdisp(0x81),
