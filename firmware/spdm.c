@@ -282,7 +282,9 @@ size_t spdm_handle(spdm_t *spdm, session_t *session, const uint8_t *message, siz
     return 0;
   }
   if (size > SPDM_DATA_TRANSFER_BYTES + slack) {
-    return spdm_write_error(spdm->version, SPDM_REQUEST_TOO_LARGE, 0, 0, out, capacity);
+    bool restarts = session == NULL && message[1] == SPDM_GET_VERSION;
+    return spdm_write_error(restarts ? SPDM_VERSION_10 : spdm->version, SPDM_REQUEST_TOO_LARGE, 0,
+                            0, out, capacity);
   }
   size_t used = answer_one(spdm, session, message, size, 0, out, capacity, &is_whole);
   if (!is_whole) {

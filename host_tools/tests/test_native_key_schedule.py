@@ -153,10 +153,11 @@ def test_hash_in_pieces_and_hmac(library: ctypes.CDLL, size: int) -> None:
 
 
 def test_firmware_fits_its_rom() -> None:
-    """Code and constants below 40 KiB, variables below 8 KiB, for rv32im at -Os."""
+    """Code and constants below 48 KiB, variables below 20 KiB (two chains, a message in chunks,
+    a decrypted request), for rv32im at -Os. The stack takes 10 of the 32 KiB of RAM."""
     sizes = native.rv32_sizes()
-    assert sum(fixed for fixed, _variable in sizes.values()) < 40 * 1024
-    assert sum(variable for _fixed, variable in sizes.values()) < 8 * 1024
+    assert sum(fixed for fixed, _variable in sizes.values()) < 48 * 1024
+    assert sum(variable for _fixed, variable in sizes.values()) < 20 * 1024
 
 
 def test_no_heap_and_no_library_but_memory_functions(tmp_path: Path) -> None:

@@ -1080,6 +1080,18 @@ def test_answers_respect_the_requesters_transfer_size(client: Client) -> None:
         assert client.plain(message) == error(TOO_LARGE) + struct.pack("<I", 294)
 
 
+@VERSIONS
+def test_request_above_the_transfer_size_is_too_large(client: Client, version: int) -> None:
+    """11E8h bytes fit (and three of padding); the mailbox would take 1200h."""
+    client.connect(version)
+    for size, code in ((0x11E8, INVALID), (0x11EC, 0x0E), (0x1200, 0x0E)):
+        message = bytes([version, 0x81, 0, 0]).ljust(size, b"\1")
+        assert client.plain(message) == error(code, version=version)
+    too_large = GET_VERSION.ljust(0x1200, b"\0")
+    assert client.plain(too_large) == error(0x0E, version=0x10)
+    assert client.spdm(0x81)[1] == 0x01
+
+
 # VENDOR_DEFINED -----------------------------------------------------------------------------
 
 
