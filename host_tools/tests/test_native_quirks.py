@@ -171,8 +171,8 @@ def measured(client: Client) -> tuple[bytes, bytes]:
 
 
 @pytest.mark.parametrize(("options", "bits", "requests"), [
-    ((), 0, 0x08FE), (("--quirk", "validator"), 1, 0x00FE),
-    (("--quirk", "reference-requester"), 2, 0x08FE),
+    ((), 0, 0x0FFE), (("--quirk", "validator"), 1, 0x00FE),
+    (("--quirk", "reference-requester"), 2, 0x0FFE),
     (("--quirk", "validator", "--quirk", "reference-requester"), 3, 0x00FE)])
 @VERSIONS
 def test_quirks_are_measured(tmp_path: Path, version: int, options: tuple[str, ...], bits: int,

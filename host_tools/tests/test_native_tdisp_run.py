@@ -46,7 +46,7 @@ BASE_PAGE = BAR0 >> 12
 
 @pytest.fixture(scope="module")
 def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    yield from start_device(tmp_path_factory, 2)
+    yield from start_device(tmp_path_factory)
 
 
 @pytest.fixture
