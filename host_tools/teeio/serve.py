@@ -171,7 +171,9 @@ class EmulatorServer:
             if identity not in first.ecaps:
                 raise PeerError(f"function 0 has no {name} capability",
                                 clause="PCIe Base 6.30, 6.33")
-        self._target.use_mailbox(DoeMailbox(bdf=first.bdf, offset=first.ecaps[ECAP_DOE]))
+        mailbox = DoeMailbox(bdf=first.bdf, offset=first.ecaps[ECAP_DOE])
+        yield from mailbox.abort()  # a former host may have left part of an object there
+        self._target.use_mailbox(mailbox)
         self._block = yield from find_block(first.bdf, first.ecaps[ECAP_IDE])
         yield from self._arm_stream(self._block)
 

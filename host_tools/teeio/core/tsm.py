@@ -138,6 +138,8 @@ class Tsm:
                 raise PeerError(f"function 0 has no {name} capability",
                                 clause="PCIe Base 6.30, 6.33")
         self.mailbox = DoeMailbox(bdf=first.bdf, offset=first.ecaps[ECAP_DOE])
+        # A host that died may have left part of an object there, which no status bit shows.
+        yield from self.mailbox.abort()
         for function in self.functions:
             self._observe("function", f"{bdf_name(function.bdf)} {function.vendor:04x}:"
                           f"{function.device:04x} BAR0 {function.bar0:#x} size"

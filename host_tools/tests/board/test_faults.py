@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from teeio.board import Images, VirtualBoard
-from teeio.core.ops import cfg_read, doe_exchange
+from teeio.core.enumerate import ECAP_DOE
+from teeio.core.ops import cfg_read, cfg_write, doe_exchange
 from teeio.core.tsm import TsmPolicy
 from teeio.errors import LocalError, PeerError, TransportError
 from teeio.host import Host, policy_for
@@ -98,6 +99,18 @@ def test_an_oversized_object_is_refused(hosts: HostMaker) -> None:
         host.run(doe_exchange(b"\x01\x00\x01\x00" + size_dw.to_bytes(4, "little")
                               + bytes(4 * size_dw - 8)))
     still_answers(host)
+
+
+def test_a_host_that_died_in_the_middle_of_an_object(hosts: HostMaker) -> None:
+    """The next one finds an idle mailbox, whatever part of an object was left in it."""
+    for words in (1, 2, 5):
+        first = discovered(hosts).tsm.functions[0]
+        host = hosts()
+        for word in range(words):
+            host.run(cfg_write(first.bdf, first.ecaps[ECAP_DOE] + 0x10, 0x1111 * word))
+        host = discovered(hosts)
+        hurry(host)
+        still_answers(host)
 
 
 # ---- identity ------------------------------------------------------------------------------------
