@@ -109,7 +109,7 @@ def test_a_host_that_died_in_the_middle_of_an_object(hosts: HostMaker) -> None:
         for word in range(words):
             host.run(cfg_write(first.bdf, first.ecaps[ECAP_DOE] + 0x10, 0x1111 * word))
         host = discovered(hosts)
-        hurry(host)
+        hurry(host, SHORT_DEADLINE)
         still_answers(host)
 
 
