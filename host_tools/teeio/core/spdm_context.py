@@ -46,6 +46,10 @@ from teeio.wire.spdm_measurements import (
 Accept: TypeAlias = Callable[[SpdmMessage, bytes, bytes], None]
 """Judges a decoded response, given the request's bytes and its own; may raise PeerError."""
 
+Exchanged: TypeAlias = Callable[[bytes, bytes], None]
+"""Told of every exchange that succeeded: plain request, plain response, without padding. What
+passes in a session includes keys: who keeps it must choose."""
+
 MAX_NOT_READY: Final = 8
 """ResponseNotReady answers to one request before we give up."""
 
@@ -90,6 +94,7 @@ class SpdmContext(abc.ABC):
         digests: the last DIGESTS received here.
         measurements: the last signed measurements verified here.
         measurement_count: number of indices, once operation 0 was asked.
+        on_exchange: told of every exchange, if set.
     """
 
     _pad: int = 0
@@ -105,6 +110,7 @@ class SpdmContext(abc.ABC):
         self.digests: Digests | None = None
         self.measurements: SignedMeasurements | None = None
         self.measurement_count: int | None = None
+        self.on_exchange: Exchanged | None = None
 
     # What the subclass knows ---------------------------------------------------------------
 
@@ -263,6 +269,8 @@ class SpdmContext(abc.ABC):
             )
         self._pending = None
         pending.accept(response, pending.request, exact)
+        if self.on_exchange is not None:
+            self.on_exchange(pending.request, exact)
         return response
 
     def _take_error(self, pending: Pending, error: SpdmError, exact: bytes) -> SpdmError:
@@ -341,6 +349,7 @@ class SpdmContext(abc.ABC):
         slot: int = 0,
         raw_bit_stream: bool = False,
         new_measurement: bool = False,
+        nonce: bytes | None = None,
     ) -> bytes:
         """GET_MEASUREMENTS; signed answers end up verified in `measurements`.
 
@@ -349,6 +358,7 @@ class SpdmContext(abc.ABC):
             signed: ask for a signature with the key of `slot`, whose chain must be verified.
             raw_bit_stream: ask for raw values instead of digests.
             new_measurement: ask for measurements of the pending configuration (1.3).
+            nonce: 32 bytes of whoever wants to know that a signed answer is fresh; None: random.
         """
         self._require_identity_phase()
         is_13 = self.version >= VERSION_13
@@ -366,7 +376,7 @@ class SpdmContext(abc.ABC):
             version=self.version,
             attributes=attributes,
             operation=operation,
-            nonce=self._rng(NONCE_BYTES) if signed else b"",
+            nonce=(self._rng(NONCE_BYTES) if nonce is None else nonce) if signed else b"",
             slot=slot if signed else 0,
             context=self._rng(CONTEXT_BYTES) if is_13 else b"",
         )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from teeio.platforms.common.scenario import platform_named, platforms, scenarios
+from teeio.platforms.cove import scenarios_life
 from teeio.platforms.linux import (
     ghc,
     scenarios_faults,
@@ -12,4 +13,4 @@ from teeio.platforms.linux import (
 )
 
 __all__ = ["ghc", "platform_named", "platforms", "scenarios", "scenarios_faults", "scenarios_guest",
-           "scenarios_host"]
+           "scenarios_host", "scenarios_life"]
