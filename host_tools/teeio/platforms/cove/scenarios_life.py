@@ -4,13 +4,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from teeio.core.device import Descriptor
 from teeio.core.ops import Steps
 from teeio.core.secret import Secret
 from teeio.platforms.common.pages import PAGE
-from teeio.platforms.common.scenario import Kind, Needs, ScenarioFailed, expect, scenario
+from teeio.platforms.common.scenario import (
+    Kind,
+    Needs,
+    ScenarioFailed,
+    ScenarioSkipped,
+    expect,
+    scenario,
+)
+from teeio.platforms.common.target import HostTarget
 from teeio.platforms.common.tsm import TsmReason
 from teeio.platforms.cove.env import CoveEnv
 from teeio.platforms.cove.host import TRANSCRIPT_ADDRESS, TRANSCRIPT_BYTES
@@ -30,6 +40,7 @@ from teeio.platforms.cove.wire import (
 from teeio.wire.ide_km import SubStream
 from teeio.wire.reader import decode_whole
 from teeio.wire.tdisp import TdiState
+from teeio.wire.tlp import IDE_PREFIX
 
 FRESH = Needs.TLPS | Needs.FRESH
 
@@ -89,7 +100,7 @@ def whole(env: CoveEnv) -> str:
     missing = log.in_order(*CONNECT_ORDER, *BIND_ORDER, *ACCEPT_ORDER, *START_ORDER, *STOP_ORDER,
                            *DISCONNECT_ORDER)
     expect("first step out of order", missing, "")
-    expect("key states", _states(env), [KeyStatus.CLEARED] * 12)
+    expect("key states", key_states(env), [KeyStatus.CLEARED] * 12)
     scan = env.machine.context.scan
     if scan.known < 10:
         raise ScenarioFailed(f"the secret scan knows {scan.known} secrets only")
@@ -109,10 +120,34 @@ def _elements(transcript: bytes) -> str:
     return ", ".join(f"{name} {size}" for name, size in sizes.items())
 
 
-def _states(env: CoveEnv) -> list[KeyStatus]:
+def key_states(env: CoveEnv) -> list[KeyStatus]:
+    """States of all keys of the root port, both sets."""
     return [env.tsm.rdsm.status(KeyDescriptor(stream_id=env.tsm.stream_id, sub_stream=sub,
                                               key_set=key_set, direction=direction))
             for direction in (TX, RX) for sub in SubStream for key_set in (0, 1)]
+
+
+@contextmanager
+def tapped(env: CoveEnv) -> Iterator[list[bytes]]:
+    """IDE TLPs on the link of the first device, both directions, while the block runs.
+
+    Raises:
+        ScenarioSkipped: the target has no link that can be listened to.
+    """
+    target, seen = env.device.target, list[bytes]()
+    if not isinstance(target, HostTarget):
+        raise ScenarioSkipped("needs a link that can be listened to")
+    before = target.host.on_plain_tlp
+
+    def keep(tlp: bytes) -> None:
+        if tlp[0] == IDE_PREFIX:
+            seen.append(tlp)
+
+    target.tap(keep)
+    try:
+        yield seen
+    finally:
+        target.host.on_plain_tlp = before
 
 
 def covh(env: CoveEnv, function: int, *args: int | bytes) -> SbiRet:
@@ -226,27 +261,26 @@ def refresh(env: CoveEnv) -> str:
     """No TLP is lost, the other key set carries; KEY_UPDATE_REQUIRED, then success."""
     tsm, device, guest = env.tsm, env.device, env.guest()
     bdf, stream = tsm.core.functions[0].bdf, tsm.stream_id
-    driver = env.start()
-    sets = []
-    for round_number in range(2):
+    driver, sets = env.start(), []
+    for _ in range(2):
         pattern = os.urandom(512)
         guest.run(device, driver.write(0, pattern))
         expect("refresh", covh(env, Covh.IDE_KEY_REFRESH, bdf, stream), SbiRet())
-        expect("MMIO after a refresh", guest.run(device, driver.read(0, 512)), pattern)
-        sink = guest.new_ram()
-        expect("DMA after a refresh", guest.dma(device, 0, [Descriptor(sink, 0, 512, True)]), None)
+        with tapped(env) as seen:
+            source, sink = guest.new_ram(pattern), guest.new_ram()
+            expect("MMIO after a refresh", guest.run(device, driver.read(0, 512)), pattern)
+            expect("DMA after a refresh", guest.dma(device, 0, [
+                Descriptor(source, 512, 512, False), Descriptor(sink, 512, 512, True)]), None)
         expect("DMA data", guest.read_ram(sink, 512), pattern)
-        # K of the TLPs themselves, at the receiver of the root port and at its transmitter.
-        keys = device.target.port.streams[stream]
-        expect("key sets in use", (set(keys._tx_set), set(keys._rx_set)),
-               ({1 - (tsm.cove.key_set ^ 1)}, {tsm.cove.key_set}))
-        sets.append(tsm.cove.key_set)
-        expect("status of the new keys", {tsm.rdsm.status(KeyDescriptor(
-            stream_id=stream, sub_stream=sub, key_set=tsm.cove.key_set, direction=direction))
-            for sub in SubStream for direction in (TX, RX)}, {KeyStatus.ENABLED})
-        expect("round", len(sets), round_number + 1)
-    if sets[0] == sets[1]:
-        raise ScenarioFailed(f"the key set did not toggle: {sets}")
+        used = tsm.cove.key_set
+        sets.append(used)
+        # K, bit 1 of the last byte of the prefix, of every IDE TLP in both directions.
+        expect("K of the TLPs", {tlp[3] >> 1 & 1 for tlp in seen}, {used})
+        for key_set, state in ((used, KeyStatus.ENABLED), (1 - used, KeyStatus.CLEARED)):
+            expect(f"status of key set {key_set}", {tsm.rdsm.status(KeyDescriptor(
+                stream_id=stream, sub_stream=sub, key_set=key_set, direction=direction))
+                for sub in SubStream for direction in (TX, RX)}, {state})
+    expect("the key set toggles", sets[1], 1 - sets[0])
     failed("refresh of another stream", covh(env, Covh.IDE_KEY_REFRESH, bdf, stream + 1),
            SbiError.INVALID_PARAM, CoveReason.PARAMETER)
     expect("heartbeat", covh(env, Covh.SPDM_HEARTBEAT, bdf), SbiRet())
