@@ -130,13 +130,21 @@ class CoveEnv(MachineEnv[CoveTsm]):
             if tsm.suspect:
                 raise TransportError(f"{device.name}: an interface is suspect; reset it")
             if tsm.core.session is not None:
-                state = self.do(tsm.core.tdi_state(0), device, "settle")
-                stream = self.do(tsm.core.stream_state(), device, "settle")
-                if (state is not TdiState.CONFIG_UNLOCKED or stream != STATE_SECURE
-                        or not tsm.rdsm.secure(tsm.stream_id)):
-                    raise ScenarioFailed(f"{device.name}: TDI 0 in {state.name}, stream {stream}")
+                self._settle_stream(device)
             device.target.take_events()
         self.clear_tables()
+
+    def _settle_stream(self, device: CoveDevice) -> None:
+        tsm = device.tsm
+        state = self.do(tsm.core.tdi_state(0), device, "settle")
+        if state is not TdiState.CONFIG_UNLOCKED:
+            raise ScenarioFailed(f"{device.name}: TDI 0 in {state.name}")
+        stream = self.do(tsm.core.stream_state(), device, "settle")
+        if stream != STATE_SECURE or not tsm.rdsm.secure(tsm.stream_id):
+            # The session lives: it ends in order, and the next scenario connects anew.
+            ret = self.do(self.host.disconnect(tsm), device, "settle")
+            if not ret.ok:
+                raise ScenarioFailed(f"{device.name}: disconnect gave {ret.error.name}")
 
     def clear_tables(self) -> None:
         """Empty tables; register pages of root ports and IOMMUs stay out of the host's reach."""
