@@ -100,6 +100,9 @@ class HostTarget:
 
     def reset(self) -> None:
         self.host.reset()
+        # After a reset with an interface in CONFIG_LOCKED or RUN the bench carries no completion
+        # until both ends of the link begin anew.
+        self.host.transport.connect()
 
     def take_events(self) -> list[PortEvent]:
         return self.host.take_events()
