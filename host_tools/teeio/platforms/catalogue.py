@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from teeio.platforms.common.scenario import platform_named, platforms, scenarios
-from teeio.platforms.cove import scenarios_attack, scenarios_calls, scenarios_life
+from teeio.platforms.cove import backend, scenarios_attack, scenarios_calls, scenarios_life
 from teeio.platforms.linux import (
     ghc,
     scenarios_faults,
@@ -12,6 +12,6 @@ from teeio.platforms.linux import (
     scenarios_host,
 )
 
-__all__ = ["ghc", "platform_named", "platforms", "scenarios", "scenarios_attack",
-           "scenarios_calls", "scenarios_faults", "scenarios_guest", "scenarios_host",
-           "scenarios_life"]
+__all__ = ["backend", "ghc", "platform_named", "platforms", "scenarios",
+           "scenarios_attack", "scenarios_calls", "scenarios_faults", "scenarios_guest",
+           "scenarios_host", "scenarios_life"]

@@ -9,9 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from teeio.core.enumerate import CAP_MSIX, Function
+from teeio.core.enumerate import CAP_MSIX, ECAP_IDE, Function
 from teeio.core.ops import Steps, cfg_read, cfg_write, doe_exchange, wait
-from teeio.core.tsm import CONTROL_DEFAULT_STREAM, CONTROL_ENABLE, StreamBlock
+from teeio.core.stream_block import (
+    CONTROL_DEFAULT_STREAM,
+    CONTROL_ENABLE,
+    StreamBlock,
+    find_block,
+    set_up_block,
+)
 from teeio.errors import LocalError, TransportError
 from teeio.platforms.common.context import Context
 from teeio.platforms.common.pages import PAGE
@@ -102,14 +108,9 @@ class CoveHost:
         """Program the device's stream block for all IDs and all memory, disabled."""
         first, stream = tsm.core.functions[0], tsm.stream_id
         yield from tsm.cove.read_identity()
-        block = yield from tsm.cove.find_block()
+        block = yield from find_block(first.bdf, first.ecaps[ECAP_IDE])
         self.blocks[first.bdf] = block
-        yield from cfg_write(first.bdf, block.control, 0)
-        yield from cfg_write(first.bdf, block.offset + 0x0C, 0xFFFF << 8)
-        yield from cfg_write(first.bdf, block.offset + 0x10, 1)
-        for k in range(block.addresses):
-            yield from cfg_write(first.bdf, block.offset + 0x14 + 12 * k, 0)
-        yield from cfg_write(first.bdf, block.control, stream << 24 | CONTROL_DEFAULT_STREAM)
+        yield from set_up_block(first.bdf, block, stream)
         blocks = (address_block(*tsm.port.mmio),) if block.addresses else ()
         return StreamDescriptor(stream_id=stream, rid_base=first.bdf,
                                 rid_limit=tsm.core.functions[-1].bdf, blocks=blocks)

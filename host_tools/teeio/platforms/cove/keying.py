@@ -15,8 +15,8 @@ from teeio.core.certificates import PcieIdentity
 from teeio.core.ops import Steps
 from teeio.core.secret import Secret
 from teeio.core.spdm_crypto import Rng
-from teeio.core.tsm import KEY_BYTES, Observer, StreamBlock, Tsm, TsmPolicy
-from teeio.errors import LocalError, PeerError, TsmError
+from teeio.core.tsm import KEY_BYTES, Observer, Tsm, TsmPolicy
+from teeio.errors import LocalError, PeerError, TransportError, TsmError
 from teeio.platforms.common.context import Context
 from teeio.platforms.cove.rdsm import KEYS, Rdsm
 from teeio.platforms.cove.rules import quirks_of
@@ -48,7 +48,7 @@ class CoveCore(Tsm):
 
     def __init__(self, policy: TsmPolicy, rng: Rng, context: Context, rdsm: Rdsm,
                  observe: Observer, on_message: Callable[[bool, bytes], None]) -> None:
-        super().__init__(policy, rng, observe, on_message)
+        super().__init__(policy, rng, observe, on_message=on_message)
         self.descriptor: StreamDescriptor | None = None
         self.identity: PcieIdentity | None = None
         self.key_set = 0
@@ -72,10 +72,6 @@ class CoveCore(Tsm):
     def read_identity(self) -> Steps[None]:
         """The VMM enumerates: `identity` is what the registers say."""
         self.identity = yield from super()._identity()
-
-    def find_block(self) -> Steps[StreamBlock]:
-        """The VMM looks for the stream block of the device."""
-        return (yield from self._find_block())
 
     def _identity(self) -> Steps[PcieIdentity]:
         yield from ()
@@ -125,7 +121,17 @@ class CoveCore(Tsm):
         yield from self._new_keys(1 - self.key_set)
         return self.key_set
 
-    # ---- disconnect ------------------------------------------------------------------------------
+    # ---- unbind, disconnect ----------------------------------------------------------------------
+    def unbind(self, tdi: int) -> Steps[None]:
+        """STOP_INTERFACE.
+
+        Raises:
+            TransportError: the device did not answer; its stream is gone at our end.
+        """
+        yield from super().unbind(tdi)
+        if self.is_dead:
+            raise TransportError(f"TDI {tdi} was not seen to stop: disconnect the device")
+
     def disconnect(self) -> Steps[None]:
         """Root port off, keys stopped at both ends (Tx first), cleared, session ended."""
         session, stream = self._session(), self.policy.stream_id

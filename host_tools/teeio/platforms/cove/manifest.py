@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from teeio.core.enumerate import BAR_WINDOW
-from teeio.platforms.common.tsm import WINDOW_BYTES
+from teeio.core.rootcomplex import WINDOW_BYTES
 
 IOMMU_BASE = 0x1_0000_0000 - 0x10_0000
 ECAM_BASE = 0x3000_0000

@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from teeio.core.ops import Steps
 from teeio.core.rootport import DeviceAccess
+from teeio.platforms.common import ghc
 from teeio.platforms.common.attacks import Replay, Unplug, secured_only
 from teeio.platforms.common.iommu import IommuReason
 from teeio.platforms.common.pages import PageReason
@@ -21,6 +22,7 @@ from teeio.platforms.common.scenario import Kind, ScenarioFailed, expect, refuse
 from teeio.platforms.common.tsm import TsmReason
 from teeio.platforms.common.verbs import VerbReason
 from teeio.platforms.cove.env import CoveEnv
+from teeio.platforms.cove.ghc import CoveCalls
 from teeio.platforms.cove.interface import VMM
 from teeio.platforms.cove.rules import CoveQuirks, CoveReason, TvmReason
 from teeio.platforms.cove.sbi import Covg, Covh, Eid, SbiError, SbiRet
@@ -196,6 +198,14 @@ def judgement(env: CoveEnv) -> str:
         tdm.check_measurements(signed[:-1] + bytes((signed[-1] ^ 1,)), nonce, leaf, suite)
     expect("starts sent", env.machine.context.log.first("START_INTERFACE_REQUEST"), None)
     return "five refusals, each for its own reason"
+
+
+@scenario("cove", "G1", Kind.CONFORMANCE, "the guest's calls, the same as on every platform")
+def guest_calls(env: CoveEnv) -> str:
+    """Bind, evidence, run, DMA and MMIO, stop, through COVG and the VMM."""
+    guest = env.machine.guests[1]
+    ghc.guest_life(env.machine, env.device, guest, CoveCalls(env.machine, env.device, guest))
+    return "one interface used and stopped through the common calls"
 
 
 def stranger(policy: TvmPolicy) -> bytes:

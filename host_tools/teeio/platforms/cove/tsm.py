@@ -211,7 +211,7 @@ class CoveTsm(PlatformTsm):
             Refused: those of `PlatformTsm.bind`; BIND_IDE, BIND_REGIONS.
         """
         mine, checks = self.interface(tdi), self.context.checks
-        if self.core.session is not None:
+        if self.core.session is not None and tdi not in self.suspect:
             checks.require(rules.BIND_IDE, self.rdsm.secure(self.stream_id), CoveReason.NO_IDE)
         checks.require(rules.BIND_REGIONS, all(r.guest == guest for r in mine.regions),
                        CoveReason.BIND_REGIONS, f"TDI {tdi}, {guest}")
