@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from cryptography import x509
@@ -17,7 +19,7 @@ from teeio.core.rootport import DeviceAccess
 from teeio.platforms.common import ghc
 from teeio.platforms.common.attacks import Replay, Unplug, secured_only
 from teeio.platforms.common.iommu import IommuReason
-from teeio.platforms.common.pages import PageReason
+from teeio.platforms.common.pages import PAGE, PageReason
 from teeio.platforms.common.scenario import Kind, ScenarioFailed, expect, refuses, scenario
 from teeio.platforms.common.tsm import TsmReason
 from teeio.platforms.common.verbs import VerbReason
@@ -129,12 +131,26 @@ def silent(env: CoveEnv) -> str:
     return "tables off before STOP, FAILED, and no bind until the next connect"
 
 
+@contextmanager
+def reading(env: CoveEnv, quirks: CoveQuirks) -> Iterator[None]:
+    """Another reading of the draft for a while."""
+    context = env.machine.context
+    default, context.quirks = context.quirks, quirks
+    try:
+        yield
+    finally:
+        context.quirks = default
+
+
 @scenario("cove", "C15", Kind.ATTACK, "disconnect while a TDI runs; stop without the VMM", FRESH)
 def disconnect_running(env: CoveEnv) -> str:
     """FAILED, or interfaces go first; IDE is never off while the IOMMU is on."""
     host, tsm, guest, mine = env.host, env.tsm, env.guest(), env.interface_id()
-    device = tsm.core.functions[0].bdf
-    expect("connect", env.do(host.connect(tsm), verb="connect").error, SbiError.SUCCESS)
+    device, context = tsm.core.functions[0].bdf, env.machine.context
+    with reading(env, CoveQuirks(tx_go_first=True)):
+        expect("connect", env.do(host.connect(tsm), verb="connect").error, SbiError.SUCCESS)
+    expect("first step out of order", context.log.in_order(
+        "K_SET_GO", "COVT SET_GO_RP_IDE_KEY Tx", "K_SET_GO", "COVT SET_GO_RP_IDE_KEY Rx"), "")
     driver = env.start()
     failed("disconnect", covh(env, Covh.DISCONNECT_DEVICE, device), SbiError.FAILED,
            TsmReason.IN_USE)
@@ -146,19 +162,27 @@ def disconnect_running(env: CoveEnv) -> str:
     host.unbinds = True
     with refuses("MMIO after the guest's stop", PageReason.NOT_VALID):
         guest.run(env.device, driver.read(0, 16))
+    bar = tsm.core.tdi_function(0).bar0
+    env.do(env.tdm().call(Covg.MAP_INTERFACE_MMIO, mine, env.bar()[0] + 8 * PAGE, bar + 8 * PAGE,
+                          PAGE))
+    with refuses("MMIO mapped after the guest's stop", PageReason.NOT_VALID):
+        guest.run(env.device, driver.read(0, 16))
     expect("device", env.state(), TdiState.RUN)
     expect("contexts", dict(env.machine.iommu.contexts), {})
     expect("unbind", covh(env, Covh.UNBIND_INTERFACE, 1, mine), SbiRet())
     expect("reclaim", env.do(host.reclaim(tsm, guest.name, 0)), SbiRet())
-    # The other reading of the draft: disconnect stops what runs.
+    # The other readings of the draft: reclaim unbinds, STOP comes before the tables.
     env.start()
-    context = env.machine.context
-    strict, since = context.quirks, len(context.log.entries)
-    context.quirks = CoveQuirks(disconnect_unbinds=True)
-    try:
+    since = len(context.log.entries)
+    with reading(env, CoveQuirks(reclaim_unbinds=True, tables_after_stop=True)):
+        expect("reclaim of a running TDI", env.do(host.reclaim(tsm, guest.name, 0)), SbiRet())
+    expect("first step out of order", context.log.in_order(
+        "STOP_INTERFACE_RESPONSE", "IOMMU off", "invalid", "release", since=since), "")
+    # Disconnect stops what runs.
+    env.start()
+    since = len(context.log.entries)
+    with reading(env, CoveQuirks(disconnect_unbinds=True)):
         expect("disconnect", covh(env, Covh.DISCONNECT_DEVICE, device), SbiRet())
-    finally:
-        context.quirks = strict
     expect("first step out of order", context.log.in_order(
         "IOMMU off", "invalid", "STOP_INTERFACE_REQUEST", "RP IDE off", since=since), "")
     sink = guest.new_ram()

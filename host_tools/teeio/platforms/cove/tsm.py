@@ -310,8 +310,9 @@ class CoveTsm(PlatformTsm):
             return True
         checks.require(rules.STOP_ONCE, mine.stopped_by != guest, CoveReason.ALREADY_STOPPED,
                        f"TDI {tdi}")
-        self.binding(tdi, guest)
-        # The guest's word counts at once; the rest is the VMM's to do.
+        binding = self.binding(tdi, guest)
+        # The guest's word counts at once; the rest is the VMM's to do. Nothing opens again.
+        binding.running = False
         self.close_tables(tdi)
         mine.stopping = guest
         return False

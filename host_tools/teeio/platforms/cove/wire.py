@@ -155,9 +155,13 @@ class PendingSpdm:
 
     def encode(self) -> bytes:
         w = Writer().u32(self.function_id, "FUNCTION_ID").u32(self.device_id, "DEVICE_ID")
-        return w.u32(len(self.payload), "length").raw(self.payload).done()
+        w.u32(len(self.payload), "length").raw(bytes(PAYLOAD_OFFSET - len(w)))
+        return w.raw(self.payload).done()
 
     @classmethod
     def decode(cls, r: Reader) -> PendingSpdm:
-        return cls(function_id=r.u32("FUNCTION_ID"), device_id=r.u32("DEVICE_ID"),
-                   payload=r.take(r.u32("length"), "payload"))
+        function_id, device_id = r.u32("FUNCTION_ID"), r.u32("DEVICE_ID")
+        length = r.u32("length")
+        r.reserved(PAYLOAD_OFFSET - r.offset)
+        return cls(function_id=function_id, device_id=device_id,
+                   payload=r.take(length, "payload"))
