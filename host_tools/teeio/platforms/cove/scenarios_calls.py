@@ -228,8 +228,16 @@ def judgement(env: CoveEnv) -> str:
 def guest_calls(env: CoveEnv) -> str:
     """Bind, evidence, run, DMA and MMIO, stop, through COVG and the VMM."""
     guest = env.machine.guests[1]
-    ghc.guest_life(env.machine, env.device, guest, CoveCalls(env.machine, env.device, guest))
-    return "one interface used and stopped through the common calls"
+    calls = CoveCalls(env.machine, env.device, guest)
+    ghc.guest_life(env.machine, env.device, guest, calls)
+    calls.bind(1)
+    with refuses("DMA before RUN", TsmReason.NOT_RUNNING):
+        calls.dma_enable(1)
+    expect("MMIO before RUN", calls.mmio_enable(1), TvmReason.RUNNING)
+    with refuses("RUN after an earlier lock", TsmReason.STALE):
+        calls.run(1, calls.evidence("report", 1).generation - 1)
+    calls.unbind(1)
+    return "one interface used and stopped through the common calls, three refused on another"
 
 
 def stranger(policy: TvmPolicy) -> bytes:
