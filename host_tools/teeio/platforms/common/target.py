@@ -100,8 +100,8 @@ class HostTarget:
 
     def reset(self) -> None:
         self.host.reset()
-        # After a reset with an interface in CONFIG_LOCKED or RUN the bench carries no completion
-        # until both ends of the link begin anew.
+        # After a reset the bench sometimes carries no completion (seen with a CoVE-IO host and an
+        # interface in CONFIG_LOCKED) until both ends of the link begin anew.
         self.host.transport.connect()
 
     def take_events(self) -> list[PortEvent]:
