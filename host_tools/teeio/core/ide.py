@@ -152,6 +152,29 @@ class IdeStream:
         elif current[sub_stream] is None:
             current[sub_stream] = key_set
 
+    def stop(self, is_tx: bool, sub_stream: int, key_set: int) -> None:
+        """K_SET_STOP on this port's side: the key stays, but is not used any more.
+
+        Raises:
+            LocalError: the key set is not running.
+        """
+        slot = self._slots.get((is_tx, sub_stream, key_set))
+        if slot is None or not slot.running:
+            raise LocalError(f"sub-stream {sub_stream}, set {key_set} is not running")
+        slot.running = False
+        current = self._tx_set if is_tx else self._rx_set
+        if current[sub_stream] == key_set:
+            current[sub_stream] = None
+
+    def erase_key(self, is_tx: bool, sub_stream: int, key_set: int) -> None:
+        """Erase one key; it must not be running."""
+        self._erase((is_tx, sub_stream, key_set))
+
+    def key_state(self, is_tx: bool, sub_stream: int, key_set: int) -> tuple[bool, bool]:
+        """Whether a key is held, and whether it is running."""
+        slot = self._slots.get((is_tx, sub_stream, key_set))
+        return slot is not None, slot is not None and slot.running
+
     def _erase(self, name: tuple[bool, int, int]) -> None:
         slot = self._slots.pop(name, None)
         if slot is not None:

@@ -36,6 +36,10 @@ from teeio.wire.spdm_identity import Digests
 Accept: TypeAlias = Callable[[SpdmMessage, bytes, bytes], None]
 """Judges a decoded response, given the request's bytes and its own; may raise PeerError."""
 
+Exchanged: TypeAlias = Callable[[bytes, bytes], None]
+"""Told of every exchange that succeeded: plain request, plain response, without padding. What
+passes in a session includes keys: who keeps it must choose."""
+
 MAX_NOT_READY: Final = 8
 """ResponseNotReady answers to one request before we give up."""
 
@@ -83,6 +87,7 @@ class SpdmContext(abc.ABC):
         measurements: the last signed measurements verified here.
         measurement_count: number of indices, once operation 0 was asked.
         csr: the last certification request received here, DER.
+        on_exchange: told of every exchange, if set.
     """
 
     _pad: int = 0
@@ -100,6 +105,7 @@ class SpdmContext(abc.ABC):
         self.measurements: SignedMeasurements | None = None
         self.measurement_count: int | None = None
         self.csr: bytes = b""
+        self.on_exchange: Exchanged | None = None
 
     # What the subclass knows ---------------------------------------------------------------
 
@@ -298,6 +304,8 @@ class SpdmContext(abc.ABC):
             )
         self._pending = None
         pending.accept(response, pending.request, exact)
+        if self.on_exchange is not None:
+            self.on_exchange(pending.request, exact)
         return response
 
     def _take_error(self, pending: Pending, error: SpdmError, exact: bytes) -> SpdmError:

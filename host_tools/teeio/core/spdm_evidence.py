@@ -83,6 +83,7 @@ class SpdmEvidence(SpdmContext, abc.ABC):
         slot: int = 0,
         raw_bit_stream: bool = False,
         new_measurement: bool = False,
+        nonce: bytes | None = None,
     ) -> bytes:
         """GET_MEASUREMENTS; signed answers end up verified in `measurements`.
 
@@ -91,6 +92,7 @@ class SpdmEvidence(SpdmContext, abc.ABC):
             signed: ask for a signature with the key of `slot`, whose chain must be verified.
             raw_bit_stream: ask for raw values instead of digests.
             new_measurement: ask for measurements of the pending configuration (1.3).
+            nonce: 32 bytes of whoever wants to know that a signed answer is fresh; None: random.
         """
         self._require_identity_phase()
         is_13 = self.version >= VERSION_13
@@ -108,7 +110,7 @@ class SpdmEvidence(SpdmContext, abc.ABC):
             version=self.version,
             attributes=attributes,
             operation=operation,
-            nonce=self._rng(NONCE_BYTES) if signed else b"",
+            nonce=(self._rng(NONCE_BYTES) if nonce is None else nonce) if signed else b"",
             slot=slot if signed else 0,
             context=self._rng(CONTEXT_BYTES) if is_13 else b"",
         )

@@ -24,7 +24,7 @@ from teeio.core.measurements import (
     summary_input,
 )
 from teeio.core.ops import Steps, doe_exchange, wait
-from teeio.core.spdm_context import SpdmContext
+from teeio.core.spdm_context import Exchanged, SpdmContext
 from teeio.core.spdm_crypto import Rng
 from teeio.core.spdm_evidence import SpdmEvidence
 from teeio.core.spdm_requester import RequesterConfig, SpdmRequester
@@ -202,11 +202,13 @@ def _wait_for_answer(context: SpdmContext, microseconds: int) -> Steps[None]:
 # Connection ----------------------------------------------------------------------------------
 
 
-def connect(config: RequesterConfig, rng: Rng, *, discovery: bool = True) -> Steps[SpdmRequester]:
+def connect(config: RequesterConfig, rng: Rng, *, discovery: bool = True,
+            on_exchange: Exchanged | None = None) -> Steps[SpdmRequester]:
     """Discovery, VERSION, CAPABILITIES, ALGORITHMS."""
     if discovery:
         require_types((yield from discover()))
     requester = SpdmRequester(config, rng)
+    requester.on_exchange = on_exchange
     yield from reconnect(requester)
     return requester
 

@@ -364,6 +364,7 @@ class SpdmRequester(SpdmEvidence):
             )
             self._ephemeral = None
             self._new_session = SpdmSession(start, secrets, self._rng)
+            self._new_session.on_exchange = self.on_exchange
             self._sessions.append(self._new_session)
 
         layout = replace(self._layout, has_summary=summary_type != SUMMARY_NONE)

@@ -28,7 +28,7 @@ from teeio.core.enumerate import (
 from teeio.core.measurements import References
 from teeio.core.ops import PortKey, PortSecure, PortStream, Steps, cfg_read, cfg_write
 from teeio.core.secret import Secret
-from teeio.core.spdm_context import SpdmPhase
+from teeio.core.spdm_context import Exchanged, SpdmPhase
 from teeio.core.spdm_crypto import Rng
 from teeio.core.spdm_flow import Attestation, Session
 from teeio.core.spdm_requester import RequesterConfig
@@ -118,6 +118,7 @@ class Tsm:
         self.block: StreamBlock | None = None
         self.tdis: dict[int, BoundTdi] = {}
         self._rng = rng
+        self.on_exchange: Exchanged | None = None
         self._on_message = on_message
         self._observe = observe or (lambda step, detail: None)
 
@@ -183,7 +184,8 @@ class Tsm:
 
     def _attest(self) -> Steps[None]:
         identity = (yield from self._identity()) if self.carries.config else None
-        requester = yield from spdm_flow.connect(self.policy.requester, self._rng)
+        requester = yield from spdm_flow.connect(self.policy.requester, self._rng,
+                                                 on_exchange=self.on_exchange)
         suite = requester.suite
         self._observe("SPDM", f"version {suite.version >> 4}.{suite.version & 15},"
                       f" {suite.base_asym.name}, {suite.base_hash.name}, {suite.dhe.name}")

@@ -4,12 +4,21 @@
 from __future__ import annotations
 
 from teeio.platforms.common.scenario import platform_named, platforms, scenarios
+from teeio.platforms.cove import (
+    backend,
+    scenarios_attack,
+    scenarios_calls,
+    scenarios_life,
+)
+from teeio.platforms.cove import states as cove_states
 from teeio.platforms.linux import (
     ghc,
     scenarios_faults,
     scenarios_guest,
     scenarios_host,
 )
+from teeio.platforms.linux import states as linux_states
 
-__all__ = ["ghc", "platform_named", "platforms", "scenarios", "scenarios_faults", "scenarios_guest",
-           "scenarios_host"]
+__all__ = ["backend", "cove_states", "ghc", "linux_states", "platform_named", "platforms",
+           "scenarios", "scenarios_attack", "scenarios_calls", "scenarios_faults",
+           "scenarios_guest", "scenarios_host", "scenarios_life"]
