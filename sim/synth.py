@@ -44,6 +44,9 @@ VENDOR: dict[str, tuple[int, int, int, int]] = {
     "PDPW16KD": (0, 0, 1, 0), "MULT18X18D": (0, 0, 0, 1), "ALU54B": (0, 0, 0, 1),
 }
 GROWTH = 1.05
+# Delay in ps that the mapper may let a path have before it spends area on it: half a cycle of
+# 48 MHz, as the other half goes into routing.
+MAPPED_PS = 10000
 
 
 @dataclass(frozen=True)
@@ -54,28 +57,30 @@ class Budgets:
         device: capacity of the device by kind.
         total: most that the whole may take.
         blocks: most that one instance of a block may take; the keys are where the design is cut.
-        narrow: blocks that are mapped to single LUT4s, without the multiplexers between them.
+        wide: blocks that are mapped to LUTs and the multiplexers between them; the others, which get
+            smaller by it, to LUT4s alone.
     """
 
     device: dict[str, int]
     total: dict[str, int]
     blocks: dict[str, dict[str, int]]
-    narrow: frozenset[str]
+    wide: frozenset[str]
 
 
 def read_budgets(path: Path = BUDGETS) -> Budgets:
     """Read the budgets."""
     data = tomllib.loads(path.read_text())
-    return Budgets(data["device"], data["total"], data["blocks"], frozenset(data["narrow"]))
+    return Budgets(data["device"], data["total"], data["blocks"], frozenset(data["wide"]))
 
 
-def block_script(piece: Path, root: str, narrow: bool, stem: Path) -> list[str]:
+def block_script(piece: Path, root: str, wide: bool, stem: Path) -> list[str]:
     """Commands that synthesise one block; `stem` gets the endings .json and .netlist.il."""
-    wide = "-nowidelut" if narrow else ""
+    flags = "" if wide else "-nowidelut"
     check = [] if rtlil.plain(root) == elaborate.CPU else ["check -noinit -assert"]
     return [
         f"read_rtlil {piece}",
-        f"synth_ecp5 -top {root} {wide}",
+        f"scratchpad -set abc9.D {MAPPED_PS}",
+        f"synth_ecp5 -top {root} {flags}",
         "delete */t:$scopeinfo",
         *check,
         f"select -assert-none {elaborate.LATCHES}",
@@ -97,14 +102,14 @@ def vendor_cells(found: Mapping[str, int], borders: Sequence[str]) -> dict[str, 
     return own
 
 
-def run_block(text: str, root: str, narrow: bool, borders: Sequence[str]) -> dict[str, int]:
+def run_block(text: str, root: str, wide: bool, borders: Sequence[str]) -> dict[str, int]:
     """Synthesise one block, or find it in the cache; returns its own cells by type.
 
     Raises:
         RuntimeError: Yosys refused it.
     """
     version = importlib.metadata.version("pyosys")
-    recipe = block_script(Path("P"), root, narrow, Path("S"))
+    recipe = block_script(Path("P"), root, wide, Path("S"))
     key = hashlib.sha256(repr((text, recipe, version)).encode()).hexdigest()[:16]
     stem = OUT / "blocks" / f"{rtlil.plain(root)}-{key}"
     done = stem.with_suffix(".json")
@@ -112,7 +117,7 @@ def run_block(text: str, root: str, narrow: bool, borders: Sequence[str]) -> dic
         stem.parent.mkdir(parents=True, exist_ok=True)
         piece = stem.with_suffix(".il")
         piece.write_text(text)
-        elaborate.run_yosys(block_script(piece, root, narrow, stem), stem.with_suffix(".log"))
+        elaborate.run_yosys(block_script(piece, root, wide, stem), stem.with_suffix(".log"))
         modules = json.loads(Path(f"{stem}.stat.json").read_text())["modules"]
         raw = next(m for n, m in modules.items() if n == root)["num_cells_by_type"]
         temporary = stem.with_suffix(f".{os.getpid()}.tmp")
@@ -153,10 +158,11 @@ def synthesise(budgets: Budgets, only: Sequence[str] = ()) -> dict[str, object]:
     start = time.monotonic()
     modules, top = elaborate.elaborate(TOP, parameters())
     names = elaborate.module_names(modules)
-    unknown = (set(budgets.blocks) | budgets.narrow | set(only)) - set(names)
+    unknown = (set(budgets.blocks) | budgets.wide | set(only)) - set(names)
     if unknown or TOP not in budgets.blocks or elaborate.CPU not in budgets.blocks:
         raise RuntimeError(f"sim/budgets.toml: no such module: {sorted(unknown)}; {TOP} and "
                            f"{elaborate.CPU} have to be there")
+    modules, top = propagate(modules, top)
     borders = {name for name in modules if rtlil.plain(name) in budgets.blocks}
     pieces = {name: rtlil.piece(modules, name, borders - {name}) for name in borders}
     work = sorted((name for name in borders if not only or rtlil.plain(name) in only),
@@ -164,7 +170,7 @@ def synthesise(budgets: Budgets, only: Sequence[str] = ()) -> dict[str, object]:
 
     def run(name: str) -> dict[str, int]:
         text, below = pieces[name]
-        cells = run_block(text, name, rtlil.plain(name) in budgets.narrow, sorted(set(below)))
+        cells = run_block(text, name, rtlil.plain(name) in budgets.wide, sorted(set(below)))
         print(f"{time.monotonic() - start:6.0f} s  {name[1:]:34} "
               + "  ".join(f"{k} {v}" for k, v in cost(cells).items()), flush=True)
         return cells
@@ -190,6 +196,23 @@ def synthesise(budgets: Budgets, only: Sequence[str] = ()) -> dict[str, object]:
     if not only:
         (OUT / f"{TOP}.json").write_text(json.dumps(result, indent=1) + "\n")
     return result
+
+
+def propagate(modules: Mapping[str, rtlil.Module], top: str) -> tuple[
+        dict[str, rtlil.Module], str]:
+    """Carry constants and unused outputs across the borders, which blocks by themselves cannot."""
+    text = "".join(module.text() for module in modules.values())
+    stem = OUT / "blocks" / f"hierarchy-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    done = stem.with_suffix(".done.il")
+    if not done.exists():
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        stem.with_suffix(".il").write_text(text)
+        elaborate.run_yosys([
+            f"read_rtlil {stem}.il", f"hierarchy -check -top {top}",
+            *["opt_expr -keepdc", "opt_hier", "opt_clean"] * 2,
+            f"write_rtlil {stem}.tmp"], stem.with_suffix(".log"))
+        Path(f"{stem}.tmp").rename(done)
+    return rtlil.merge_equal(rtlil.parse(done.read_text()), top)
 
 
 def _from_the_top(pieces: Mapping[str, tuple[str, list[str]]], top: str) -> list[str]:
@@ -260,9 +283,10 @@ def write_area(rows: Mapping[str, Mapping[str, int]], cells: Mapping[str, int],
         f"Whole: {share}.", "",
         "LUT4 counts sites: two for a carry cell, six for a 16x4 RAM. Each block is synthesised by",
         "itself, flat, without the blocks below it that have a row of their own; a row shows one",
-        "copy, the largest if parameters make them differ. Blocks with many narrow functions are",
-        f"mapped to single LUT4s ({', '.join(sorted(f'`{b}`' for b in budgets.narrow))}),",
-        "the others also to the multiplexers between LUTs.", "",
+        "copy, the largest if parameters make them differ. Constants and unused outputs have",
+        "crossed the borders before. Blocks are mapped to LUT4s alone, which is smaller, but",
+        f"{', '.join(sorted(f'`{b}`' for b in budgets.wide)) or 'none'} to the multiplexers between"
+        " LUTs as well.", "",
         *table(rows), "",
         "Cells of the whole: " + ", ".join(f"{n} {c}" for c, n in sorted(cells.items())) + ".", "",
     ]))
