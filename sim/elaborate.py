@@ -119,7 +119,8 @@ def main() -> int:
         print(error)
         return 1
     print("\n".join(module_names(modules)))
-    print(f"{len(modules)} modules: no latch, no multiple driver, nothing undriven", file=sys.stderr)
+    print(f"{len(modules)} modules: no latch, no loop, no second driver, nothing undriven",
+          file=sys.stderr)
     return 0
 
 

@@ -2,8 +2,8 @@
 """Yosys netlist text (RTLIL) as modules that can be compared and cut.
 
 read_slang writes one module an instance, named `module$path`. Here equal modules get one name,
-`module$digest`, so that sixteen S-boxes or three functions are synthesised once, and a netlist can be
-cut at chosen modules: each piece then has a text that names all it depends on.
+`module$digest`, so that sixteen S-boxes are synthesised once, and a netlist can be cut at chosen
+modules: each piece then has a text that names all it depends on.
 """
 
 from __future__ import annotations

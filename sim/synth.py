@@ -57,8 +57,8 @@ class Budgets:
         device: capacity of the device by kind.
         total: most that the whole may take.
         blocks: most that one instance of a block may take; the keys are where the design is cut.
-        wide: blocks that are mapped to LUTs and the multiplexers between them; the others, which get
-            smaller by it, to LUT4s alone.
+        wide: blocks that are mapped to LUTs and the multiplexers between them; the others, which
+            get smaller by it, to LUT4s alone.
     """
 
     device: dict[str, int]
@@ -209,7 +209,7 @@ def propagate(modules: Mapping[str, rtlil.Module], top: str) -> tuple[
         stem.with_suffix(".il").write_text(text)
         elaborate.run_yosys([
             f"read_rtlil {stem}.il", f"hierarchy -check -top {top}",
-            *["opt_expr -keepdc", "opt_hier", "opt_clean"] * 2,
+            *["opt_expr -keepdc", "opt_hier", "opt_clean"] * 5,
             f"write_rtlil {stem}.tmp"], stem.with_suffix(".log"))
         Path(f"{stem}.tmp").rename(done)
     return rtlil.merge_equal(rtlil.parse(done.read_text()), top)
@@ -262,8 +262,7 @@ def with_margin(figures: Mapping[str, int]) -> str:
 
 def write_budgets(rows: Mapping[str, Mapping[str, int]], total: Mapping[str, int]) -> None:
     """Replace the figures in sim/budgets.toml; everything else in it stays."""
-    figures = {**{name: with_margin(row) for name, row in rows.items()},
-               "total": with_margin(total)}
+    figures = {name: with_margin(row) for name, row in {**rows, "total": total}.items()}
     text = BUDGETS.read_text()
     for name, value in figures.items():
         text = re.sub(rf"^{name} = \{{.*\}}$", f"{name} = {value}", text, flags=re.M)
@@ -279,7 +278,8 @@ def write_area(rows: Mapping[str, Mapping[str, int]], cells: Mapping[str, int],
     AREA.write_text("\n".join([
         "# Area on ECP5-85F", "",
         "`bench_core` with all defaults, S-boxes in the tower field, the real firmware and a lab",
-        "identity in ROM. Written by `python -m sim.synth --area`; budgets: `sim/budgets.toml`.", "",
+        "identity in ROM. Written by `python -m sim.synth --area`; budgets: `sim/budgets.toml`.",
+        "",
         f"Whole: {share}.", "",
         "LUT4 counts sites: two for a carry cell, six for a 16x4 RAM. Each block is synthesised by",
         "itself, flat, without the blocks below it that have a row of their own; a row shows one",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sim import elaborate, rtlil, synth, vboard
+from sim import elaborate, rtlil, synth, toolchain, vboard
 
 HEADER = "module {name} (input logic clk_i, input logic a_i, output logic [1:0] y_o);\n"
 GOOD = "  always_ff @(posedge clk_i) y_o <= {2{a_i}};\nendmodule\n"
@@ -68,3 +68,65 @@ def test_only_the_cpu_may_have_undriven_wires(out: Path) -> None:
     for name in (f"{elaborate.CPU}2", f"my_{elaborate.CPU}", elaborate.CPU.lower()):
         with pytest.raises(RuntimeError):
             elaborate.elaborate(name, {}, design(out, body, name))
+
+
+def test_equal_modules_are_merged_and_others_are_not() -> None:
+    """Two instances that differ in the counters of Yosys alone become one, a third stays."""
+    def leaf(path: str, number: int, constant: str) -> str:
+        return (f"attribute \\src \"leaf.sv:{number}\"\nmodule \\leaf$top.{path}\n"
+                f"  wire output 1 \\y_o\n  wire $procmux${number}_Y\n"
+                f"  cell $not $auto$x.cc:1:f${number + 1}\n    connect \\A {constant}\n"
+                f"    connect \\Y $procmux${number}_Y\n  end\n"
+                f"  connect \\y_o $procmux${number}_Y\nend\n")
+    text = "module \\top\n" + "".join(
+        f"  cell \\leaf$top.{p} \\{p}\n  end\n" for p in ("u_a", "u_b", "u_c")) + "end\n"
+    text += leaf("u_a", 7, "1'0") + leaf("u_b", 123, "1'0") + leaf("u_c", 7, "1'1")
+    modules, top = rtlil.merge_equal(rtlil.parse(text), "\\top")
+    kinds = modules[top].cells
+    assert len(modules) == 3 and kinds[0] == kinds[1] != kinds[2]
+    piece, below = rtlil.piece(modules, top, set(kinds))
+    assert sorted(below) == sorted(kinds)
+    assert "$not" not in piece and piece.count("attribute \\blackbox 1") == 2
+
+
+def test_costs_and_budgets() -> None:
+    """Figures counted by hand; one more than the budget is over it."""
+    cells = {"LUT4": 10, "PFUMX": 4, "CCU2C": 3, "TRELLIS_DPR16X4": 2, "TRELLIS_FF": 7,
+             "DP16KD": 1, "MULT18X18D": 5}
+    assert synth.cost(cells) == {"lut4": 28, "ff": 7, "ebr": 1, "dsp": 5}
+    row = synth.cost(cells)
+    device = dict.fromkeys(synth.KINDS, 28)
+    budgets = synth.Budgets(device, device, {"block": dict(row)}, frozenset())
+    assert synth.violations({"block": row}, row, budgets) == []
+    for kind in synth.KINDS:
+        over = synth.violations({"block": {**row, kind: row[kind] + 1}}, None, budgets)
+        assert over == [f"block: {row[kind] + 1} {kind} is over its budget of {row[kind]}"]
+    assert len(synth.violations({}, {**row, "ff": 29}, budgets)) == 2
+
+
+def test_only_cells_of_the_vendor_remain() -> None:
+    """A block below its border is no cell of its own; anything unknown ends the run."""
+    assert synth.vendor_cells({"LUT4": 2, "\\below$0": 1}, ["\\below$0"]) == {"LUT4": 2}
+    with pytest.raises(RuntimeError, match="mystery"):
+        synth.vendor_cells({"LUT4": 2, "mystery": 1}, [])
+
+
+def test_budgets_name_what_exists_and_fit_the_device() -> None:
+    """Every block is a module of rtl.f; [total] is below the device in each kind."""
+    budgets = synth.read_budgets()
+    sources = "\n".join(path.read_text() for path in toolchain.rtl_sources())
+    for block in set(budgets.blocks) | budgets.wide:
+        assert f"module {block}" in sources, block
+    assert {elaborate.CPU, synth.TOP} <= set(budgets.blocks)
+    assert all(0 < budgets.total[kind] <= budgets.device[kind] for kind in synth.KINDS)
+
+
+def test_small_blocks_keep_their_budgets() -> None:
+    """A sample of `make synth` for the gate: the whole way from read_slang to the comparison."""
+    budgets = synth.read_budgets()
+    sample = ["config_watch", "tdi_dma_gate", "dsm_ram"]
+    result = synth.synthesise(budgets, sample)
+    rows = result["blocks"]
+    assert isinstance(rows, dict) and set(rows) == set(sample)
+    assert synth.violations(rows, None, budgets) == []
+    assert rows["dsm_ram"]["ebr"] >= 16, "32 KiB are sixteen block RAMs"
