@@ -62,6 +62,33 @@ def parse(text: str) -> dict[str, Module]:
     return out
 
 
+def _in_order(lines: list[str]) -> list[str]:
+    """Statements of a module in an order that depends on the module alone.
+
+    Yosys keeps them in the order of names with a counter of the whole design: without this, a
+    change in one block would change the text of the others.
+    """
+    statements: list[list[str]] = [[]]
+    inside = False
+    for line in lines:
+        statements[-1].append(line)
+        word = line.split(maxsplit=1)[0]
+        if word == "cell":
+            inside = True
+        elif word == "end":
+            inside = False
+        if not inside and word != "attribute":
+            statements.append([])
+    ranks = {"wire": 0, "memory": 1, "cell": 2, "connect": 3}
+
+    def key(statement: list[str]) -> tuple[int, str]:
+        kind = next(line.split(maxsplit=1)[0] for line in statement
+                    if not line.startswith("  attribute"))
+        return ranks[kind], _COUNTED.sub("$auto", "\n".join(statement))
+
+    return [line for s in sorted(filter(None, statements), key=key) for line in s]
+
+
 def merge_equal(modules: dict[str, Module], top: str) -> tuple[dict[str, Module], str]:
     """Give equal modules one name, from the leaves up.
 
@@ -82,7 +109,7 @@ def merge_equal(modules: dict[str, Module], top: str) -> tuple[dict[str, Module]
             return numbers.setdefault(match.group(0), f"$auto${len(numbers)}")
 
         lines = []
-        for line in module.lines:
+        for line in _in_order(module.lines):
             match = _CELL.match(line)
             if match and match.group(1) in below:
                 line = f"  cell {below[match.group(1)]} {line[match.end():]}"

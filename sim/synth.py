@@ -252,17 +252,19 @@ def table(rows: Mapping[str, Mapping[str, int]]) -> list[str]:
     return lines
 
 
-def with_margin(figures: Mapping[str, int]) -> str:
+def with_margin(figures: Mapping[str, int], device: Mapping[str, int]) -> str:
     """One inline table of a budget: today's figures and 5 %, memories and multipliers exactly."""
     def limit(kind: str) -> int:
         n = figures[kind]
-        return n if kind in ("ebr", "dsp") else -(-int(n * GROWTH + 1) // 5) * 5
+        wanted = n if kind in ("ebr", "dsp") else -(-int(n * GROWTH + 1) // 5) * 5
+        return min(wanted, device[kind])
     return "{ " + ", ".join(f"{k} = {limit(k)}" for k in KINDS) + " }"
 
 
-def write_budgets(rows: Mapping[str, Mapping[str, int]], total: Mapping[str, int]) -> None:
+def write_budgets(rows: Mapping[str, Mapping[str, int]], total: Mapping[str, int],
+                  device: Mapping[str, int]) -> None:
     """Replace the figures in sim/budgets.toml; everything else in it stays."""
-    figures = {name: with_margin(row) for name, row in {**rows, "total": total}.items()}
+    figures = {name: with_margin(row, device) for name, row in {**rows, "total": total}.items()}
     text = BUDGETS.read_text()
     for name, value in figures.items():
         text = re.sub(rf"^{name} = \{{.*\}}$", f"{name} = {value}", text, flags=re.M)
@@ -312,7 +314,7 @@ def main() -> int:
     assert isinstance(rows, dict) and isinstance(cells, dict) and isinstance(total, dict)
     print("\n".join(table(rows)))
     if args.budgets:
-        write_budgets(rows, total)
+        write_budgets(rows, total, budgets.device)
         budgets = read_budgets()
     if args.area:
         write_area(rows, cells, budgets)

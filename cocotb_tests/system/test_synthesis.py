@@ -70,20 +70,27 @@ def test_only_the_cpu_may_have_undriven_wires(out: Path) -> None:
             elaborate.elaborate(name, {}, design(out, body, name))
 
 
+def leaf(path: str, number: int, constant: str, last_first: bool) -> str:
+    """A module of two cells as Yosys writes it, under names with its running counter."""
+    def cell(kind: str, operand: str, y: str, name: int) -> str:
+        return (f"  attribute \\src \"leaf.sv:{name}\"\n  cell {kind} $auto$x.cc:1:f${name}\n"
+                f"    connect \\A {operand}\n    connect \\Y {y}\n  end\n")
+
+    wire = f"$procmux${number}_Y"
+    cells = [cell("$not", constant, wire, number + 1), cell("$pos", wire, "\\y_o", number + 2)]
+    return (f"module \\leaf$top.{path}\n  wire output 1 \\y_o\n  wire {wire}\n"
+            + "".join(cells[::-1] if last_first else cells) + "end\n")
+
+
 def test_equal_modules_are_merged_and_others_are_not() -> None:
-    """Two instances that differ in the counters of Yosys alone become one, a third stays."""
-    def leaf(path: str, number: int, constant: str) -> str:
-        return (f"attribute \\src \"leaf.sv:{number}\"\nmodule \\leaf$top.{path}\n"
-                f"  wire output 1 \\y_o\n  wire $procmux${number}_Y\n"
-                f"  cell $not $auto$x.cc:1:f${number + 1}\n    connect \\A {constant}\n"
-                f"    connect \\Y $procmux${number}_Y\n  end\n"
-                f"  connect \\y_o $procmux${number}_Y\nend\n")
+    """Two instances that differ in counters and order alone become one, a third stays."""
     text = "module \\top\n" + "".join(
         f"  cell \\leaf$top.{p} \\{p}\n  end\n" for p in ("u_a", "u_b", "u_c")) + "end\n"
-    text += leaf("u_a", 7, "1'0") + leaf("u_b", 123, "1'0") + leaf("u_c", 7, "1'1")
+    text += leaf("u_a", 7, "1'0", False) + leaf("u_b", 123, "1'0", True)
+    text += leaf("u_c", 7, "1'1", False)
     modules, top = rtlil.merge_equal(rtlil.parse(text), "\\top")
     kinds = modules[top].cells
-    assert len(modules) == 3 and kinds[0] == kinds[1] != kinds[2]
+    assert len(modules) == 3 and len(kinds) == 3 and kinds[0] == kinds[1] != kinds[2]
     piece, below = rtlil.piece(modules, top, set(kinds))
     assert sorted(below) == sorted(kinds)
     assert "$not" not in piece and piece.count("attribute \\blackbox 1") == 2
