@@ -102,7 +102,8 @@ def merge_equal(modules: dict[str, Module], top: str) -> tuple[dict[str, Module]
         if name in new_names:
             return new_names[name]
         module = modules[name]
-        below = {kind: visit(kind) for kind in set(module.cells)}
+        # In order of the text: whatever reads the result next counts in the order it finds.
+        below = {kind: visit(kind) for kind in sorted(set(module.cells))}
         numbers: dict[str, str] = {}
 
         def renumber(match: re.Match[str]) -> str:

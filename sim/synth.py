@@ -286,9 +286,8 @@ def write_area(rows: Mapping[str, Mapping[str, int]], cells: Mapping[str, int],
         "LUT4 counts sites: two for a carry cell, six for a 16x4 RAM. Each block is synthesised by",
         "itself, flat, without the blocks below it that have a row of their own; a row shows one",
         "copy, the largest if parameters make them differ. Constants and unused outputs have",
-        "crossed the borders before. Blocks are mapped to LUT4s alone, which is smaller, but",
-        f"{', '.join(sorted(f'`{b}`' for b in budgets.wide)) or 'none'} to the multiplexers between"
-        " LUTs as well.", "",
+        "crossed the borders before. Blocks are mapped to LUT4s alone; to the multiplexers between",
+        f"LUTs as well: {', '.join(sorted(f'`{b}`' for b in budgets.wide)) or 'none'}.", "",
         *table(rows), "",
         "Cells of the whole: " + ", ".join(f"{n} {c}" for c, n in sorted(cells.items())) + ".", "",
     ]))
