@@ -18,7 +18,7 @@ help:
 	@echo "make test-long  full vectors, error rows, faults and lives of a session on simulated boards"
 	@echo "make platforms  scenarios of every platform model on virtual boards, each check switched off"
 	@echo "make lint       Verilator -Wall per module, ruff, mypy"
-	@echo "make synth      the whole endpoint through read_slang and synth_ecp5, cells per block"
+	@echo "make synth      the whole endpoint through read_slang and synth_ecp5, against its budgets"
 	@echo "make firmware   boot ROM and firmware images"
 	@echo "make vboard     build the virtual board"
 	@echo "make dsm-native the firmware as a Linux process; teeio reaches it as native:"

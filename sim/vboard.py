@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,9 @@ from sim import toolchain
 
 SIM = toolchain.REPO / "sim"
 HEADER = SIM / "vboard_host.h"
+# What Verilator makes of the sources, whatever it writes in the end.
+FRONT_END = ["-Wno-fatal", "--x-assign", "fast", "--x-initial", "fast", "--noassert",
+             "--top-module"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +51,7 @@ def build(body: Body = BYTES, verbose: bool = False) -> Path:
         RuntimeError: the build failed; the message names the log.
     """
     args = [
-        "--cc", "--exe", "--build", "-j", "2", "-O3", "-Wno-fatal", "--x-assign", "fast",
-        "--x-initial", "fast", "--noassert", "--top-module", body.top.stem,
+        "--cc", "--exe", "--build", "-j", "2", "-O3", *FRONT_END, body.top.stem,
         *toolchain.verilator_make_args("-O2 -fno-strict-aliasing"), "-LDFLAGS", "-lutil",
     ]
     out = toolchain.BUILD / f"vboard-{_digest(args, body)}"
@@ -70,6 +74,24 @@ def build(body: Body = BYTES, verbose: bool = False) -> Path:
             raise RuntimeError(f"the virtual board did not build, see {log}:\n{tail}")
         (out / ".done").touch()
     return program
+
+
+def module_names(body: Body = BYTES) -> set[str]:
+    """Modules of a virtual board, its top included, as the sources name them.
+
+    Raises:
+        RuntimeError: Verilator refused the sources; the message holds what it said.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree.json"
+        run = subprocess.run(
+            ["verilator", "--json-only", "--json-only-output", str(tree), "-Mdir", folder,
+             *FRONT_END, body.top.stem, *map(str, toolchain.rtl_sources()), str(body.top)],
+            env=toolchain.tool_env(), capture_output=True, text=True, check=False)
+        if run.returncode != 0:
+            raise RuntimeError(f"Verilator refused the virtual board:\n{run.stderr[-2000:]}")
+        design = json.loads(tree.read_text())
+    return {m["origName"] for m in design["modulesp"] if m["type"] == "MODULE"}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from sim import synth, toolchain, vboard
+from sim import elaborate, toolchain, vboard
 
 RTL = toolchain.REPO / "rtl"
 
@@ -177,12 +177,12 @@ def test_no_design_file_calls_c() -> None:
 
 def test_synthesis_and_simulation_read_one_list() -> None:
     """Neither tool names a design file of its own."""
-    for module in (vboard, synth):
+    for module in (vboard, elaborate):
         assert module.__file__ is not None
         text = Path(module.__file__).read_text()
         assert "toolchain.rtl_sources()" in text, module.__name__
         named = set(re.findall(r"(\w+)\.sv\b", text))
         assert named <= TOPS, f"{module.__name__} names {named - TOPS}"
-    script = synth.script("bench_core", toolchain.rtl_sources(), synth.OUT / "x.json", {})
-    read = [word for word in script.splitlines()[0].split() if word.endswith((".sv", ".v"))]
+    commands = elaborate.script("bench_core", toolchain.rtl_sources(), {}, Path("netlist"))
+    read = [word for word in commands[0].split() if word.endswith((".sv", ".v"))]
     assert read == [str(path) for path in toolchain.rtl_sources()]

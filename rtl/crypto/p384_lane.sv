@@ -36,24 +36,69 @@ module p384_lane
   localparam int     PrimeNext    = prime_digit(Index + 1);
   localparam bit     IsTop        = Index == NumDigits - 1;
 
-  digit_t a_q, b_q;
+  digit_t a_q, b_q, factor;
   prod_t  prod_q;
   acc_t   acc_q;
+  acc_t   base, addend, extra, sum;
+  logic   carry, sum_below;
+  acc_op_e acc_op;
 
-  // Carries one position up: the top digit keeps what it has, the others pass on all but their
-  // signed low 16 bits.
-  function automatic acc_t norm(input acc_t acc, input acc_t prev);
-    return (IsTop ? acc : {{(AccWidth-16){acc[15]}}, acc[15:0]}) + carry_of(prev);
-  endfunction
+  logic unused_below;
+  assign unused_below = sum_below;
 
   assign a_o    = a_q;
   assign acc_o  = acc_q;
   assign prod_o = prod_q;
 
+  // One adder for everything the accumulator does; a sum on its way to memory is carried on the way.
+  assign acc_op = ctrl_i.write_sum ? AccNorm : ctrl_i.acc;
+
+  always_comb begin
+    base   = acc_q;
+    addend = '0;
+    carry  = 1'b0;
+    unique case (acc_op)
+      AccAdd: addend = acc_t'(rdata_i);
+      AccSub: begin
+        addend = ~acc_t'(rdata_i);
+        carry  = 1'b1;
+      end
+      AccProd: addend = acc_t'(prod_q);
+      AccStep: begin
+        base   = acc_next_i;
+        addend = acc_t'(prod_next_i);
+      end
+      AccNorm: begin
+        // Carries one position up, as carry_of: the top digit keeps what it has, the others pass
+        // on all but their signed low 16 bits.
+        if (!IsTop) base = {{(AccWidth-16){acc_q[15]}}, acc_q[15:0]};
+        addend = {{16{acc_prev_i[AccWidth-1]}}, acc_prev_i[AccWidth-1:16]};
+        carry  = acc_prev_i[15];
+      end
+      default: ;
+    endcase
+    extra = '0;
+    if (acc_op == AccStep) begin
+      if (PrimeNext > 0)      extra = acc_t'(m_i);
+      else if (PrimeNext < 0) extra = -acc_t'(m_i);
+      else                    extra = drop_carry_i;
+    end
+  end
+
+  // Chosen before the one multiplier: products with constants would be built of LUTs.
+  always_comb begin
+    factor = b_q;
+    if (ctrl_i.prod_order) factor = OrderDigit;
+    if (Index == 0 && ctrl_i.prod_inverse) factor = OrderInverse;
+  end
+
+  // The bit below the lowest makes the carry in, so that synthesis finds one adder.
+  assign {sum, sum_below} = {base, 1'b1} + {addend, carry};
+
   // SEC: KEY.ZEROIZE what is neither a sum nor operand a is zero.
   always_comb begin
     wdata_o = '0;
-    if (ctrl_i.write_sum)    wdata_o = digit_t'(norm(acc_q, acc_prev_i));
+    if (ctrl_i.write_sum)    wdata_o = digit_t'(sum);
     else if (ctrl_i.write_a) wdata_o = a_q;
   end
 
@@ -63,25 +108,12 @@ module p384_lane
       if (ctrl_i.a_shift) a_q <= a_next_i;
       if (ctrl_i.b_load)  b_q <= rdata_i;
 
-      if (ctrl_i.prod_en) begin
-        if (Index == 0 && ctrl_i.prod_inverse) prod_q <= x_i * OrderInverse;
-        else if (ctrl_i.prod_order)            prod_q <= x_i * OrderDigit;
-        else                                   prod_q <= x_i * b_q;
-      end
+      if (ctrl_i.prod_en) prod_q <= x_i * factor;
 
       unique case (ctrl_i.acc)
-        AccHold:  acc_q <= acc_q;
-        AccClear: acc_q <= '0;
-        AccAdd:   acc_q <= acc_q + acc_t'(rdata_i);
-        AccSub:   acc_q <= acc_q - acc_t'(rdata_i);
-        AccProd:  acc_q <= acc_q + acc_t'(prod_q);
-        AccStep: begin
-          if (PrimeNext > 0)      acc_q <= acc_next_i + acc_t'(prod_next_i) + acc_t'(m_i);
-          else if (PrimeNext < 0) acc_q <= acc_next_i + acc_t'(prod_next_i) - acc_t'(m_i);
-          else                    acc_q <= acc_next_i + acc_t'(prod_next_i) + drop_carry_i;
-        end
-        AccNorm:  acc_q <= norm(acc_q, acc_prev_i);
-        default:  acc_q <= '0;
+        AccHold: ;
+        AccAdd, AccSub, AccProd, AccStep, AccNorm: acc_q <= sum + extra;
+        default: acc_q <= '0;
       endcase
 
       if (ctrl_i.clear) begin

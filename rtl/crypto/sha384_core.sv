@@ -75,6 +75,8 @@ module sha384_core (
   vars_t       v_q, v_next;   // a..h
   logic [63:0] hkw_q;         // h + K + W of the next round, summed one cycle ahead
   logic [63:0] h_ahead;
+  logic [6:0]  k_idx;
+  logic [63:0] k_q;           // K of round_q: a ROM with registered output fits a block RAM
   logic [63:0] w_q [16];      // w_q[0] = W of the round after the next
   logic [63:0] w_new, t1, t2;
   logic        take, priming;
@@ -119,6 +121,10 @@ module sha384_core (
     endcase
   end
 
+  assign k_idx = (state_q == StRounds && round_q < ROUNDS - 7'd1) ? round_q + 7'd1 : 7'd0;
+
+  always_ff @(posedge clk_i) k_q <= K[k_idx];
+
   always_ff @(posedge clk_i) begin
     state_q <= state_d;
     if (state_q == StIdle) begin
@@ -135,7 +141,7 @@ module sha384_core (
     if (state_q == StRounds) begin
       round_q <= round_q + 7'd1;
       // In the last round the sum ahead has no use, and K no entry.
-      hkw_q   <= (round_q == ROUNDS) ? '0 : h_ahead + K[round_q] + w_q[0];
+      hkw_q   <= (round_q == ROUNDS) ? '0 : h_ahead + k_q + w_q[0];
       if (!priming) v_q <= v_next;
       for (int unsigned i = 0; i < 15; i++) w_q[i] <= w_q[i + 1];
       w_q[15] <= w_new;

@@ -197,17 +197,34 @@ module dma_reads
                        && (cpl_i.sop ? delivers && cpl_dws == slot.dws_left : busy_q && last_q);
 
   always_ff @(posedge clk_i) begin
+    // Slot by slot, so that each field is a register with its own enable.
     for (int unsigned i = 0; i < 4; i++) begin
       if (slot_q[i].used && slot_q[i].timer != '0) slot_q[i].timer <= slot_q[i].timer - 1'b1;
       if (abandon_i || !keep_i) begin
         slot_q[i].quarantined <= slot_q[i].used;
         slot_q[i].word        <= '0;
       end
-    end
-
-    if (timeout) begin
-      slot_q[timeout_idx].used        <= 1'b0;
-      slot_q[timeout_idx].quarantined <= 1'b0;
+      if (first_beat && delivers && idx == 2'(i)) begin
+        slot_q[i].dws_left <= slot.dws_left - cpl_dws;
+        slot_q[i].lower    <= slot.lower + cpl_dws[4:0];
+        if (!abandon_i && keep_i) slot_q[i].word <= slot.word + WordWidth'(cpl_dws);
+      end
+      if ((timeout && timeout_idx == 2'(i)) || (first_beat && refused && idx == 2'(i))
+          || (end_of_data && (cpl_i.sop ? idx : idx_q) == 2'(i))) begin
+        slot_q[i].used        <= 1'b0;
+        slot_q[i].quarantined <= 1'b0;
+      end
+      if (open_i && open_idx == 2'(i)) begin
+        slot_q[i].used        <= 1'b1;
+        slot_q[i].quarantined <= abandon_i || !keep_i;
+        slot_q[i].generation  <= open_tag_i[4:2];
+        slot_q[i].word        <= (abandon_i || !keep_i) ? '0 : open_word_i;
+        slot_q[i].dws_left    <= open_dws_i;
+        slot_q[i].lower       <= open_lower_i;
+        slot_q[i].trusted     <= run_is_trusted_i;
+        slot_q[i].block       <= run_block_i;
+        slot_q[i].timer       <= TimerWidth'(CplTimeoutCycles);
+      end
     end
 
     if (first_beat) begin
@@ -216,22 +233,9 @@ module dma_reads
       idx_q  <= idx;
       last_q <= cpl_dws == slot.dws_left;
       word_q <= slot.word + WordWidth'(4);
-      if (refused) begin
-        slot_q[idx].used        <= 1'b0;
-        slot_q[idx].quarantined <= 1'b0;
-      end
-      if (delivers) begin
-        slot_q[idx].dws_left <= slot.dws_left - cpl_dws;
-        slot_q[idx].lower    <= slot.lower + cpl_dws[4:0];
-        if (!abandon_i && keep_i) slot_q[idx].word <= slot.word + WordWidth'(cpl_dws);
-      end
     end else if (cpl_valid_i) begin
       word_q <= word_q + WordWidth'(4);
       if (cpl_i.eop) busy_q <= 1'b0;
-    end
-    if (end_of_data) begin
-      slot_q[cpl_i.sop ? idx : idx_q].used        <= 1'b0;
-      slot_q[cpl_i.sop ? idx : idx_q].quarantined <= 1'b0;
     end
     // What still arrives of a request that has just timed out belongs to nobody.
     if (timeout && busy_q && timeout_idx == idx_q) begin
@@ -239,18 +243,6 @@ module dma_reads
       last_q <= 1'b0;
     end
     if (!keep_i) word_q <= '0;
-
-    if (open_i) begin
-      slot_q[open_idx].used        <= 1'b1;
-      slot_q[open_idx].quarantined <= abandon_i || !keep_i;
-      slot_q[open_idx].generation  <= open_tag_i[4:2];
-      slot_q[open_idx].word        <= (abandon_i || !keep_i) ? '0 : open_word_i;
-      slot_q[open_idx].dws_left    <= open_dws_i;
-      slot_q[open_idx].lower       <= open_lower_i;
-      slot_q[open_idx].trusted     <= run_is_trusted_i;
-      slot_q[open_idx].block       <= run_block_i;
-      slot_q[open_idx].timer       <= TimerWidth'(CplTimeoutCycles);
-    end
 
     if (rst_i) begin
       slot_q <= '0;

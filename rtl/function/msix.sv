@@ -39,7 +39,7 @@ module msix
 );
 
   typedef struct packed {
-    logic [31:2] addr_low;
+    logic [31:0] addr_low;   // bits 1:0 stay zero
     logic [31:0] addr_high;
     logic [31:0] data;
     logic        mask;
@@ -80,31 +80,34 @@ module msix
 
   // Local bus ------------------------------------------------------------------------------------
 
-  logic [31:0] write_mask, merged;
-  entry_t      entry;
+  entry_t entry;
 
   assign entry       = table_q[lb_addr_i[5:4]];
   assign pba_rdata_o = {28'd0, request_q & masked};
-  assign merged      = (table_rdata_o & ~write_mask) | (lb_wdata_i & write_mask);
 
   always_comb begin
-    for (int unsigned i = 0; i < 4; i++) write_mask[8*i +: 8] = {8{lb_be_i[i]}};
     unique case (lb_addr_i[3:2])
-      2'd0:    table_rdata_o = {entry.addr_low, 2'b00};
+      2'd0:    table_rdata_o = entry.addr_low;
       2'd1:    table_rdata_o = entry.addr_high;
       2'd2:    table_rdata_o = entry.data;
       default: table_rdata_o = {31'd0, entry.mask};
     endcase
   end
 
+  // Written entry by entry and byte by byte, so that each byte is a register with its own enable.
   always_ff @(posedge clk_i) begin
-    if (table_we_i) begin
-      unique case (lb_addr_i[3:2])
-        2'd0:    table_q[lb_addr_i[5:4]].addr_low  <= merged[31:2];
-        2'd1:    table_q[lb_addr_i[5:4]].addr_high <= merged;
-        2'd2:    table_q[lb_addr_i[5:4]].data      <= merged;
-        default: table_q[lb_addr_i[5:4]].mask      <= merged[0];
-      endcase
+    for (int unsigned k = 0; k < 4; k++) begin
+      for (int unsigned i = 0; i < 4; i++) begin
+        if (table_we_i && lb_addr_i[5:4] == 2'(k) && lb_be_i[i]) begin
+          unique case (lb_addr_i[3:2])
+            2'd0: table_q[k].addr_low[8*i +: 8]  <= lb_wdata_i[8*i +: 8]
+                                                    & ((i == 0) ? 8'hFC : 8'hFF);
+            2'd1: table_q[k].addr_high[8*i +: 8] <= lb_wdata_i[8*i +: 8];
+            2'd2: table_q[k].data[8*i +: 8]      <= lb_wdata_i[8*i +: 8];
+            default: if (i == 0) table_q[k].mask <= lb_wdata_i[0];
+          endcase
+        end
+      end
     end
     if (rst_i || clear_i) table_q <= {4{EntryReset}};
   end
@@ -130,8 +133,8 @@ module msix
       data_q          <= bswap32(table_q[pick].data);
       // MWr, 1 DW, TC 0, no attributes, tag 0, First BE F, Last BE 0
       header_q <= {2'b01, is_64bit, TYPE_MEM, 24'd1, requester_id_i, 8'd0, 8'h0F,
-                   is_64bit ? {table_q[pick].addr_high, table_q[pick].addr_low, 2'b00}
-                            : {table_q[pick].addr_low, 2'b00, 32'd0}};
+                   is_64bit ? {table_q[pick].addr_high, table_q[pick].addr_low}
+                            : {table_q[pick].addr_low, 32'd0}};
     end
     if (clear_i) request_q <= '0;
     if (rst_i) begin

@@ -58,7 +58,7 @@ module tdi_regs
   logic [3:0][31:0] scratch_q;
   logic [31:0]      desc_q [64];      // {descriptor, word}; words 5..7 stay zero
   logic [31:0]      cycles_high_q;
-  logic [31:0]      rdata_d, rdata_q, mask, masked;
+  logic [31:0]      rdata_d, rdata_q;
   logic             control_write;
   logic             is_desc;
   logic [5:0]       desc_addr;
@@ -69,16 +69,11 @@ module tdi_regs
   assign desc_addr     = addr_i[7:2];
   assign desc_rdata_o  = desc_q[{desc_idx_i, desc_word_i}];
 
-  always_comb begin
-    for (int unsigned i = 0; i < 4; i++) mask[8*i +: 8] = {8{be_i[i]}};
-  end
-  assign masked = wdata_i & mask;
-
   // Commands: a byte that is not enabled counts as zero.
-  assign dma_start_o = control_write && addr_i == 10'h004 && masked[0];
-  assign dma_abort_o = control_write && addr_i == 10'h004 && masked[1];
-  assign dma_first_o = masked[6:4];
-  assign dma_count_o = masked[11:8];
+  assign dma_start_o = control_write && addr_i == 10'h004 && be_i[0] && wdata_i[0];
+  assign dma_abort_o = control_write && addr_i == 10'h004 && be_i[0] && wdata_i[1];
+  assign dma_first_o = be_i[0] ? wdata_i[6:4] : '0;
+  assign dma_count_o = be_i[1] ? wdata_i[11:8] : '0;
 
   always_comb begin
     irq_o = '0;
@@ -113,8 +108,12 @@ module tdi_regs
   always_ff @(posedge clk_i) begin
     rdata_q <= (sel_i && !we_i) ? rdata_d : '0;
     if (sel_i && !we_i && !page_i && addr_i == 10'h004) cycles_high_q <= cycle_i[63:32];
-    if (control_write && addr_i[11:4] == '0) begin
-      scratch_q[addr_i[3:2]] <= (scratch_q[addr_i[3:2]] & ~mask) | masked;
+    for (int unsigned k = 0; k < 4; k++) begin
+      for (int unsigned i = 0; i < 4; i++) begin
+        if (control_write && addr_i[11:2] == 10'(k) && be_i[i]) begin
+          scratch_q[k][8*i +: 8] <= wdata_i[8*i +: 8];
+        end
+      end
     end
     if (clear_i) begin
       scratch_q     <= '0;

@@ -34,7 +34,8 @@ module ide_rx_counters
 
   count_t      pr_npr_q [NUM_BLOCKS];
   count_t      pr_cpl_q [NUM_BLOCKS];
-  logic [63:0] next_q [NUM_CHANNELS];   // next invocation value of the live key set
+  // Next invocation value of the live key set; a RAM, read only after it was written (used_i).
+  logic [63:0] next_q [NUM_CHANNELS];
 
   logic [3:0]  channel;
   logic [63:0] count;
@@ -89,9 +90,10 @@ module ide_rx_counters
   end
 
   always_ff @(posedge clk_i) begin
-    if (accept_i) begin
-      next_q[channel] <= count + 64'd1;
-    end
+    if (accept_i) next_q[channel] <= count + 64'd1;
+  end
+
+  always_ff @(posedge clk_i) begin
     for (int unsigned b = 0; b < NUM_BLOCKS; b++) begin
       if (accept_i && block_i == 2'(b)) begin
         pr_npr_q[b] <= pr_npr_d;
@@ -101,9 +103,6 @@ module ide_rx_counters
         pr_npr_q[b] <= '0;
         pr_cpl_q[b] <= '0;
       end
-    end
-    if (rst_i) begin
-      for (int unsigned c = 0; c < NUM_CHANNELS; c++) next_q[c] <= 64'd1;
     end
   end
 

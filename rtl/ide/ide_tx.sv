@@ -158,7 +158,7 @@ module ide_tx
   logic        other_ok, key_set_d, key_set_q;
   logic [4:0]  slot;
   logic        slot_lost;
-  logic [63:0] next_q [NUM_CHANNELS];
+  logic [63:0] next_q [NUM_CHANNELS];  // a RAM, read only after it was written (used_i)
   logic [63:0] count, count_q;
   logic [7:0]  pr_sent;
 
@@ -489,6 +489,10 @@ module ide_tx
   end
 
   always_ff @(posedge clk_i) begin
+    if (use_valid_o) next_q[channel] <= count + 64'd1;
+  end
+
+  always_ff @(posedge clk_i) begin
     if (tx_ready_o) begin
       beat_valid_q <= tx_valid_i;
       beat_q       <= tx_valid_i ? tx_i : '0;   // no payload stays behind
@@ -512,10 +516,7 @@ module ide_tx
     class_q         <= class_d;
     drop_class_q    <= class_q;
     consume_q       <= consume_d;
-    if (use_valid_o) begin
-      count_q         <= count;
-      next_q[channel] <= count + 64'd1;
-    end
+    if (use_valid_o) count_q <= count;
     if (release_en) drain_q <= bank_q;
     if (rst_i) begin
       beat_valid_q    <= 1'b0;
@@ -541,7 +542,6 @@ module ide_tx
       drop_class_q    <= ClassPosted;
       consume_q       <= 1'b0;
       count_q         <= '0;
-      for (int unsigned c = 0; c < NUM_CHANNELS; c++) next_q[c] <= 64'd1;
     end
   end
 

@@ -354,13 +354,15 @@ module tio_endpoint
   logic        key_valid, key_ready, key_status_valid;
   key_cmd_t    key;
   key_status_e key_status;
+  logic        cpu_idle, dsm_fatal, drbg_seeded, drbg_failed;
 
   ide_streams u_streams (
     .clk_i, .rst_i,
     .key_valid_i(key_valid), .key_ready_o(key_ready), .key_i(key),
     .key_status_valid_o(key_status_valid), .key_status_o(key_status),
     .kill_tag_valid_o(key_kill_valid), .kill_tag_o(key_kill_tag),
-    .block_cfg_i(block_cfg), .icf_i(icf), .reconfig_i(reconfig | disabled | {NUM_BLOCKS{dsm_fatal}}),
+    .block_cfg_i(block_cfg), .icf_i(icf),
+    .reconfig_i(reconfig | disabled | {NUM_BLOCKS{dsm_fatal}}),
     .flr0_i(flr[0]), .rx_overflow_i(rx_overflow), .tx_overflow_i(tx_overflow),
     .secure_o(stream_secure), .insecure_event_o(insecure_event), .stream_tag_o(stream_tag),
     .rx_key_ok_o(rx_key_ok), .rx_live_o(rx_live), .rx_used_o(rx_used),
@@ -378,11 +380,9 @@ module tio_endpoint
   );
 
   // ---- device security manager ------------------------------------------------------------------
-  logic cpu_idle, dsm_fatal, drbg_seeded, drbg_failed;
-
   dsm_soc #(
-    .NumTdi(NumTdi), .TestHooks(TestHooks), .SboxImpl(SboxImpl), .BootFile(BootFile), .FirmwareFile(FirmwareFile),
-    .Slot0File(Slot0File), .IdentityFile(IdentityFile)
+    .NumTdi(NumTdi), .TestHooks(TestHooks), .SboxImpl(SboxImpl),
+    .BootFile(BootFile), .FirmwareFile(FirmwareFile), .Slot0File(Slot0File), .IdentityFile(IdentityFile)
   ) u_dsm (
     .clk_i, .rst_i,
     .doe_write_i(doe_write), .doe_addr_i(doe_addr), .doe_wdata_i(doe_wdata),
