@@ -28,6 +28,7 @@ tlp/cfg_space.sv
 tdisp/config_watch.sv
 tlp/np_queue.sv
 tlp/tlp_router.sv
+tlp/release_merge.sv
 crypto/aes_sbox.sv
 crypto/aes_round.sv
 crypto/aes_key_expand.sv
@@ -73,6 +74,7 @@ dsm/dsm_key_bus.sv
 dsm/dsm_tdi_bus.sv
 dsm/dsm_snapshot.sv
 dsm/dsm_sha384.sv
+dsm/dsm_open_buffer.sv
 dsm/dsm_aead.sv
 dsm/dsm_p384.sv
 dsm/dsm_soc.sv

@@ -24,7 +24,7 @@ from cocotb_tests.doe.mailbox_model import (
 )
 from cocotb_tests.env.runner import simulate
 
-SOURCES = ["dsm/dsm_ram.sv", "doe/doe_mailbox.sv", "doe/doe_mailbox_props.sv"]
+SOURCES = ["dsm/dsm_ram.sv", "doe/doe_mailbox.sv"]
 FULL_DW = 1154  # 1200h bytes and the two header DWs
 SMALL_DW = 12
 SMALL_TIMEOUT = 3000

@@ -3,6 +3,9 @@
 
 A build costs many seconds, a test milliseconds: models are cached under build/cocotb by the hash
 of everything that went into them, and a lock lets parallel pytest workers share one build.
+
+Every design file brings its property set along: rtl/**/<module>_props.sv binds itself to the module
+wherever it is simulated, and a violation ends the simulation, which fails the test.
 """
 
 from __future__ import annotations
@@ -19,6 +22,10 @@ from cocotb_tools.runner import get_runner
 
 from sim import toolchain
 
+# For what runs every cycle. What runs once stays unoptimised: the table of visible names of a whole
+# endpoint takes minutes to optimise and two seconds to translate.
+OPTIMISE = "OPT_FAST=-O1"
+
 
 def _digest(parts: Sequence[str], files: Sequence[Path]) -> str:
     h = hashlib.sha256()
@@ -27,6 +34,19 @@ def _digest(parts: Sequence[str], files: Sequence[Path]) -> str:
     for file in files:
         h.update(file.read_bytes())
     return h.hexdigest()[:16]
+
+
+def _with_properties(files: Sequence[Path]) -> list[Path]:
+    """The files in their order, then the property sets of their modules, each file once."""
+    rtl = toolchain.REPO / "rtl"
+    sets = {p.name: p for p in sorted(rtl.rglob("*_props.sv"))}
+    out = list(dict.fromkeys(files))
+    out += [sets[name] for f in files
+            if (name := f"{f.stem}_props.sv") in sets and sets[name] not in out]
+    stream = sets["stream_props.sv"]
+    if stream not in out and any("stream_props" in f.read_text() for f in out if f.suffix == ".sv"):
+        out.append(stream)
+    return out
 
 
 def simulate(
@@ -48,7 +68,7 @@ def simulate(
         toplevel: name of the top module.
         test_module: dotted Python module with the cocotb tests, e.g. "cocotb_tests.prim.test_fifo".
         sources: design files relative to rtl/; default: everything in rtl/rtl.f.
-            The packages are always put in front.
+            The packages are always put in front, and the property sets of all modules behind.
         parameters: top-level parameters.
         extra_sources: further files (a testbench wrapper), relative to the repository.
         plusargs: runtime plusargs.
@@ -59,20 +79,24 @@ def simulate(
 
     Raises:
         AssertionError: a test failed, or no test ran.
+        SystemExit: the build failed.
+        RuntimeError: the simulation ended itself: a property was violated.
     """
     os.environ.update(toolchain.tool_env())
+    if OPTIMISE not in os.environ["MAKEFLAGS"]:
+        os.environ["MAKEFLAGS"] += f" {OPTIMISE}"
     if sources is None:
         files = toolchain.rtl_sources()
     else:
         files = toolchain.packages()
         files += [p for s in sources if (p := toolchain.REPO / "rtl" / s) not in files]
-    files += [toolchain.REPO / s for s in extra_sources]
+    files = _with_properties([*files, *(toolchain.REPO / s for s in extra_sources)])
     params = dict(parameters or {})
     args = [
-        "-Wno-fatal",
+        "-Wno-fatal", "--assert",
         "--x-assign", "unique",
         "--public-flat-rw" if os.environ.get("TEEIO_PUBLIC") else "-DNO_PUBLIC",
-        *toolchain.verilator_make_args("-O1"),
+        *toolchain.verilator_make_args(""),
         *(["--timing"] if timing else []),
         *build_args,
     ]

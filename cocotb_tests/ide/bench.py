@@ -23,7 +23,7 @@ SOURCES = [
     "crypto/gcm_core.sv",
     "ide/ide_bank.sv", "ide/ide_crypt.sv", "ide/ide_rx_check.sv", "ide/ide_rx_counters.sv",
     "ide/ide_cpl_track.sv", "ide/ide_tx_select.sv", "ide/ide_rx.sv", "ide/ide_tx.sv",
-    "ide/ide_key_eraser.sv", "ide/ide_streams.sv", "ide/ide_streams_props.sv",
+    "ide/ide_key_eraser.sv", "ide/ide_streams.sv",
 ]
 WRAPPER = "cocotb_tests/ide/ide_bench.sv"
 
@@ -271,14 +271,15 @@ class Bench:
     # ---- TLPs ----
 
     def receive(self, tlp: IdeTlp | None = None, *, header: bytes = b"", payload: bytes = b"",
-                malformed: bool = False) -> None:
-        """Queue a TLP towards the device: a protected one, or a plain header and payload."""
+                prefix: bytes | None = None, malformed: bool = False) -> None:
+        """Queue a TLP towards the device: a protected one, or a plain header and payload, with an
+        End-End prefix that is not IDE if one is given."""
         if tlp is not None:
             beats = streams.tlp_to_beats(tlp.header, tlp.body, prefix=tlp.prefix, ide=1,
                                          t_bit=tlp.prefix[3] & 1, stream_id=tlp.prefix[2])
             mac = int.from_bytes(tlp.mac, "big")
         else:
-            beats = streams.tlp_to_beats(header, payload)
+            beats = streams.tlp_to_beats(header, payload, prefix=prefix)
             mac = 0
         for i, beat in enumerate(beats):
             last = i == len(beats) - 1

@@ -572,6 +572,27 @@ async def selective_stream_does_not_stop_plain_tlps(dut) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
+async def foreign_prefix_is_no_ide_tlp(dut) -> None:
+    """A TPH, PASID or vendor prefix whose bytes name a Secure stream: passes as a plain TLP for the
+    router to refuse, messages of IDE included, and no stream, counter or status notices."""
+    tb, a, b = await start(dut)
+    for first in (0x90, 0x91, 0x93, 0x9E, 0x9F):
+        for byte3 in (0x05, 0x15, 0x25, 0x33, 0x0B):
+            prefix = bytes([first, 0, a.send.stream_id, byte3])
+            for header, payload in (
+                    (h.mwr32(0x2000_0000, 6), tb.rng.randbytes(24)), (h.mrd32(0x1000, 1), b""),
+                    (h.cpl(length_dw=2), bytes(8)), (h.config(0x04), b""),
+                    (message(MSG_FAIL, REQUESTER_ID, 0x0100, 1), b""),
+                    (message(MSG_SYNC, REQUESTER_ID, 0x0100, 1), b"")):
+                tb.receive(header=header, payload=payload, prefix=prefix)
+                await expect(tb, header, payload, ide=0, t_bit=0, prefix_valid=1,
+                             prefix=int.from_bytes(prefix, "big"))
+    assert tb.secure() == [1, 1, 0] and not tb.aer_events and not tb.events()
+    await good(tb, a)
+    await good(tb, b)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def config_on_a_selective_stream_needs_its_enable(dut) -> None:
     """2.3 bit 9: type 1 configuration requests pass when enabled."""
     tb = Bench(dut)

@@ -289,3 +289,111 @@ async def conventional_reset_drops_what_waits_for_the_endpoint(dut) -> None:
     # The monitor knows no reset: what it had of a cut TLP stands before the first one.
     assert bench.at_device()[0].endswith(after[0])
     assert bench.at_device()[1:] == after[1:]
+
+
+class GreedyLink(BenchLink):
+    """A host that ignores the totals of the device."""
+
+    __slots__ = ()
+
+    def _has_credit(self, cls: TlpClass) -> bool:
+        return True
+
+
+def read(number: int) -> bytes:
+    """A memory read whose content is unique."""
+    return bytes([0, 0, 0, 1]) + struct.pack(">I", number) + bytes(4)
+
+
+def write(number: int) -> bytes:
+    """A memory write whose content is unique."""
+    return bytes([0x40, 0, 0, 1]) + struct.pack(">I", number) + bytes(8)
+
+
+async def settle(dut, cycles: int = 4000) -> None:
+    for _ in range(cycles):
+        await RisingEdge(dut.clk_i)
+
+
+async def release(bench: Bench, tlps: list[bytes]) -> None:
+    """The endpoint is done with TLPs that it was holding."""
+    for tlp in tlps:
+        await FallingEdge(bench.dut.clk_i)
+        bench.dut.release_i.value = 1 << classify(tlp)
+        await FallingEdge(bench.dut.clk_i)
+        bench.dut.release_i.value = 0
+
+
+async def take_over(bench: Bench) -> None:
+    """A new host: a fresh link that begins with SYNC."""
+    bench.events.clear()
+    bench.link = BenchLink()
+    bench.link.start(b"ABCD")
+    await bench.until(lambda: any(isinstance(e, Synced) for e in bench.events))
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def more_tlps_than_credits_wait_outside(dut) -> None:
+    """A host that ignores the totals: the endpoint never holds more than eight, control operations
+    and the next host work, and what waited comes in as buffers are given back."""
+    bench = Bench(dut)
+    await bench.start()
+    bench.held = {TlpClass.NON_POSTED}
+    bench.link.__class__ = GreedyLink
+    sent = [read(i) for i in range(14)]
+    for tlp in sent:
+        bench.link.send_tlp(tlp)
+    await settle(dut, 12_000)
+    assert bench.at_device() == sent[:8]
+    await release(bench, sent[:3])
+    await settle(dut, 12_000)
+    assert bench.at_device() == sent[:11]
+    await take_over(bench)
+    bench.held = set()
+    await release(bench, sent[3:11])
+    await exchange(bench, 30, seed=21)
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def new_host_gets_no_buffer_that_is_still_in_use(dut) -> None:
+    """Eight reads of a former host are still inside: the next host may send writes at once, reads
+    only as those are done with, and in the end has all its eight credits."""
+    bench = Bench(dut)
+    await bench.start()
+    bench.held = {TlpClass.NON_POSTED}
+    former = [read(i) for i in range(8)]
+    for tlp in former:
+        bench.link.send_tlp(tlp)
+    await bench.until(lambda: len(bench.at_device()) == 8)
+    await take_over(bench)
+    for i in range(12):
+        bench.link.send_tlp(write(100 + i))
+    for i in range(20):
+        bench.link.send_tlp(read(200 + i))
+    await settle(dut)
+    assert [classify(t) for t in bench.at_device()] == [TlpClass.POSTED] * 12
+    await release(bench, former[:3])
+    await bench.until(lambda: len(bench.at_device()) == 15)
+    await settle(dut)
+    assert len(bench.at_device()) == 15
+    await release(bench, former[3:])
+    await bench.until(lambda: len(bench.at_device()) == 20)
+    await settle(dut)
+    assert len(bench.at_device()) == 20, "more reads than the endpoint has buffers"
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def long_delay_does_not_outlive_its_host(dut) -> None:
+    """A host asks for a delay of 2^32 cycles and goes: the next one is served at once, and gets no
+    answer that was meant for the other."""
+    bench = Bench(dut)
+    await bench.start()
+    bench.link.send_control(ControlOp.DELAY, 0xFFFF_FFFF)
+    await bench.until(lambda: not bench.link.busy)
+    await take_over(bench)
+    bench.link.send_control(ControlOp.IDENT)
+    await bench.until(lambda: any(isinstance(e, ControlReceived) for e in bench.events))
+    await settle(dut)
+    answers = [e for e in bench.events if isinstance(e, ControlReceived)]
+    assert [e.op for e in answers] == [ControlOp.IDENT]
+    await exchange(bench, 10, seed=41)

@@ -24,7 +24,7 @@ def simulate_system(test_module: str, images: Images, *, test_filter: str,
     """
     simulate(
         "tb_system", test_module, timing=True,
-        extra_sources=[f"{HERE}/tb_system.sv"],
+        extra_sources=[f"{HERE}/tb_system.sv", f"{HERE}/stream_checks.sv"],
         build_args=["--no-public-flat-rw", str(toolchain.REPO / HERE / "public.vlt")],
         plusargs=images.plusargs(),
         extra_env={"COCOTB_TEST_FILTER": test_filter,

@@ -12,8 +12,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 
 from cocotb_tests.env import layouts, streams
 
-SOURCES = ["tdisp/tdi_lock_check.sv", "tdisp/tdi_p2p_check.sv", "tdisp/tdi_control.sv",
-            "tdisp/tdi_control_props.sv"]
+SOURCES = ["tdisp/tdi_lock_check.sv", "tdisp/tdi_p2p_check.sv", "tdisp/tdi_control.sv"]
 ENTROPY_TIMEOUT, DRAIN_TIMEOUT = 60, 80
 PARAMETERS = {"NumTdi": 3, "EntropyTimeoutCycles": ENTROPY_TIMEOUT,
               "DrainTimeoutCycles": DRAIN_TIMEOUT}

@@ -11,8 +11,8 @@ from cocotb.triggers import FallingEdge, Timer
 from cocotb_tests.env.streams import AER_EVENT, TLP_BEAT, StreamMonitor, pack, unpack
 from cocotb_tests.tlp.cfg_model import BLOCK_CFG, FUNC_CFG, NUM_FUNCTIONS, WRITE_EVENT
 
-SOURCES = ["prim/stream_props.sv", "tlp/cfg_aer.sv", "tlp/aer_messages.sv", "tlp/cfg_function.sv",
-           "tlp/cfg_ide.sv", "tlp/cfg_space.sv", "tlp/cfg_space_props.sv"]
+SOURCES = ["tlp/cfg_aer.sv", "tlp/aer_messages.sv", "tlp/cfg_function.sv",
+           "tlp/cfg_ide.sv", "tlp/cfg_space.sv"]
 
 INPUTS = ("rst_sticky_i", "acc_valid_i", "acc_we_i", "acc_func_i", "acc_addr_i", "acc_be_i",
           "acc_wdata_i", "acc_bus_dev_i", "snap_valid_i", "snap_func_i", "snap_addr_i",

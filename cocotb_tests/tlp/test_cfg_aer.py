@@ -21,7 +21,7 @@ DEVCTL = {"CERE": 1, "NFERE": 2, "FERE": 4, "URRE": 8}
 
 
 def test_cfg_aer() -> None:
-    simulate("cfg_space", __name__, sources=SOURCES, build_args=["--assert"])
+    simulate("cfg_space", __name__, sources=SOURCES)
 
 
 async def enable(bench: CfgBench, func: int, names: set[str]) -> None:

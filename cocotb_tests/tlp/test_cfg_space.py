@@ -20,7 +20,7 @@ from cocotb_tests.tlp.cfg_model import NUM_FUNCTIONS, ConfigModel, byte_mask, fu
 
 
 def run(test_module: str, **kwargs: Any) -> None:
-    simulate("cfg_space", test_module, sources=SOURCES, build_args=["--assert"], **kwargs)
+    simulate("cfg_space", test_module, sources=SOURCES, **kwargs)
 
 
 def test_cfg_space() -> None:

@@ -25,8 +25,7 @@ from cocotb_tests.tlp.tlp_model import make_header
 
 
 def test_tlp_egress() -> None:
-    simulate("tlp_egress", __name__, build_args=["--assert"],
-             sources=["prim/stream_props.sv", "tlp/tlp_egress.sv", "tlp/tlp_egress_props.sv"])
+    simulate("tlp_egress", __name__, sources=["tlp/tlp_egress.sv"])
 
 
 class Bench:

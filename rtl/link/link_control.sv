@@ -3,7 +3,8 @@
 // cycles, scratch, link counters.
 //
 // Contract: one request at a time; every request gets exactly one answer of the same op code; an
-// unknown op code is answered with FFh in byte 1. Request and answer: byte 0 op, byte 1 status
+// unknown op code is answered with FFh in byte 1. A link restart (sync_i) ends a delay and drops the
+// answer that is owed: it was the former host's. Request and answer: byte 0 op, byte 1 status
 // (answer), then little-endian 32-bit arguments from byte 4.
 module link_control
   import link_pkg::*;
@@ -25,6 +26,7 @@ module link_control
   output logic [127:0] rsp_o,
   output logic [2:0]   rsp_dws_o,
 
+  input  logic         sync_i,       // pulse: link restart
   input  logic [63:0]  cycle_i,
   input  logic [31:0]  good_frames_i,
   input  logic [31:0]  bad_frames_i,
@@ -37,6 +39,7 @@ module link_control
 
   typedef enum logic [1:0] {StIdle, StReset, StDelay, StAnswer} state_e;
   state_e       state_q;
+  logic         unwanted_q;          // the host that wanted the answer is gone
   logic [31:0]  count_q;
   logic [31:0]  scratch_q;
   logic [127:0] rsp_q;
@@ -62,8 +65,9 @@ module link_control
   always_ff @(posedge clk_i) begin
     unique case (state_q)
       StIdle: if (req_valid_i) begin
-        state_q <= StAnswer;
-        count_q <= arg;
+        state_q    <= StAnswer;
+        unwanted_q <= 1'b0;
+        count_q    <= arg;
         unique case (op)
           OP_IDENT: rsp_q <= answer(op, 8'd0, pcie_pkg::bswap32(IDENT_MAGIC),
                                     {LINK_VERSION, 7'd0, TestHooks, NumTdi[7:0]}, ClockHz);
@@ -89,12 +93,17 @@ module link_control
       end
       StReset, StDelay: begin
         count_q <= count_q - 1'b1;
-        if (count_q == '0) state_q <= StAnswer;
+        if (count_q == '0) state_q <= unwanted_q ? StIdle : StAnswer;
       end
       StAnswer: if (rsp_ready_i) state_q <= StIdle;
       default: state_q <= StIdle;
     endcase
+    if (sync_i) begin
+      unwanted_q <= 1'b1;
+      if (state_q inside {StDelay, StAnswer}) state_q <= StIdle;
+    end
     if (rst_i) begin
+      unwanted_q <= 1'b0;
       state_q   <= StIdle;
       scratch_q <= '0;
     end

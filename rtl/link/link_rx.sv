@@ -5,7 +5,9 @@
 // and the sender's go-back-N repeats it. A frame takes effect only after its CRC was checked and its
 // sequence number was the expected one, so garbage, truncation and repetition leave no trace. TLP
 // beats wait in a ring of RingBeats; the ring is written speculatively and rolled back. While
-// flush_i is high what waits is dropped, half read TLPs included.
+// flush_i is high what waits is dropped, half read TLPs included. A TLP of a class without room_i is
+// not received, whatever credit its sender believes to have; that class is the TLP's own, the one of
+// accept_class_o is what the frame says.
 module link_rx
   import pcie_pkg::*;
   import link_pkg::*;
@@ -26,6 +28,8 @@ module link_rx
   output wire_beat_t  wire_o,
   output logic        accept_o,       // pulse: a TLP was taken into the ring
   output tlp_class_e  accept_class_o,
+  input  logic [2:0]  room_i,         // per class: one more TLP may be received
+  output logic [2:0]  received_o,     // pulse per class: a TLP was received
 
   // Control request: payload bytes left-justified, taken in the cycle it is valid
   output logic        ctl_valid_o,
@@ -85,6 +89,12 @@ module link_rx
 
   logic crc_ok, frame_end, frame_good, is_tlp, is_ctl, seq_ok, tlp_ok, ctl_ok, accept;
   logic payload_byte, beat_full;
+  tlp_class_e first_class, first_class_q, frame_class;
+
+  // As tlp_ingress reads it: one prefix of any kind stands in front of the header.
+  assign first_class = hdr_class(ring_wdata.data[127:125] == FMT_PREFIX
+                                 ? {ring_wdata.data[95:0], 32'd0} : ring_wdata.data);
+  assign frame_class = beats_q == '0 ? first_class : first_class_q;
 
   assign payload_byte = in_valid && count_q >= 10'(HEADER_BYTES) && delay_count_q == 3'd4;
   assign beat_full    = beat_bytes_q == 5'd16;
@@ -97,7 +107,7 @@ module link_rx
   assign is_ctl     = kind_q == KIND_CONTROL;
   assign seq_ok     = seq_q == expected_q;
   assign tlp_ok     = is_tlp && beat_bytes_q[1:0] == 2'b00 && (beats_q != '0 || beat_bytes_q >= 5'd12)
-                      && free_beats != '0;
+                      && free_beats != '0 && room_i[frame_class];
   assign ctl_ok     = is_ctl && beats_q == '0 && beat_bytes_q != '0 && ctl_ready_i;
   assign accept     = frame_good && seq_ok && (tlp_ok || ctl_ok);
 
@@ -142,6 +152,7 @@ module link_rx
           beat_bytes_q <= 5'd1;
           beats_q      <= beats_q + 1'b1;
           spec_ptr_q   <= spec_ptr_q + 1'b1;
+          if (beats_q == '0) first_class_q <= first_class;
           if (free_beats == '0 || beats_q >= 5'(MaxBeats)) bad_q <= 1'b1;
         end else begin
           beat_q       <= {beat_q[119:0], delay_q[31:24]};
@@ -194,6 +205,10 @@ module link_rx
   assign send_nak_o     = nak_armed_q && frame_end &&
                           (!frame_good || (sequenced && !accept && !duplicate));
   assign expected_seq_o = expected_q;
+  always_comb begin
+    received_o = '0;
+    if (accept && is_tlp) received_o[frame_class] = 1'b1;
+  end
   assign ctl_valid_o    = accept && is_ctl;
   assign ctl_o          = ring_wdata.data;
   assign accept_o       = accept && is_tlp;

@@ -11,10 +11,11 @@
 //     non-posted requests are queued with NpUnsupported and get their completion.
 //   * UR: no BAR claims the address, or two do; MSE=0, D3hot; the request leaves its 4 KiB page
 //     (and so possibly its BAR); AT != 0; I/O, locked reads, AtomicOps, deferrable writes,
-//     configuration type 1, configuration of an absent function; unknown messages; and whatever
-//     tdi_filter refuses.
+//     configuration type 1, configuration of an absent function; unknown messages; an End-End
+//     prefix other than IDE (a completion with one is Unexpected); and whatever tdi_filter refuses.
 //   * A request that finds the queue full exceeds the credits given out by np_release_o:
-//     Receiver Overflow, dropped without completion and without release.
+//     Receiver Overflow, dropped without completion and without release. It is reported once, until
+//     the queue has run empty.
 //   * An AER event that meets a full event queue (two events) is lost: receiving never waits.
 //   * PME_Turn_Off is answered by PME_TO_Ack on msg_*; Set_Slot_Power_Limit appears on slot_*.
 //   * *_release_o: one pulse for each TLP of the class that this block and its queue are done with.
@@ -189,9 +190,11 @@ module tlp_router
   decision_t  decision;
   target_e    target, held_target_q;
   logic [2:0] func, held_func_q;
-  logic       queue_ready;
+  logic       queue_ready, overflow_told_q;
+  logic       prefix_refused;   // an End-End prefix this device does not support
 
-  assign tlp_class = hdr_class(h);
+  assign tlp_class      = hdr_class(h);
+  assign prefix_refused = beat_q.prefix_valid && !beat_q.meta.ide;
 
   always_comb begin
     decision         = '0;
@@ -201,7 +204,7 @@ module tlp_router
       ClassPosted: begin
         if (hdr_is_msg(h)) begin
           decision.error_all = 1'b1;
-          if (message == MsgUnsupported) begin
+          if (prefix_refused || message == MsgUnsupported) begin
             decision.error_valid = 1'b1;
             decision.error       = AER_UNSUPPORTED;
           end else if (message == MsgSlotPower && hdr_ep(h)) begin
@@ -210,7 +213,7 @@ module tlp_router
           end
         end else begin
           decision.func = hit_func;
-          if (!memory_ok) begin
+          if (prefix_refused || !memory_ok) begin
             decision.error_valid = 1'b1;
             decision.error       = AER_UNSUPPORTED;
             decision.error_all   = !one_hit;
@@ -235,7 +238,7 @@ module tlp_router
               decision.func      = hit_func;
               decision.error_all = 1'b0;
             end
-            if (memory_ok && !hdr_has_data(h)) begin
+            if (!prefix_refused && memory_ok && !hdr_has_data(h)) begin
               decision.verdict     = NpMemRead;
               decision.error_valid = 1'b0;
             end
@@ -250,7 +253,9 @@ module tlp_router
             if (h[50:48] <= 3'(NumTdi)) begin
               decision.func      = h[50:48];
               decision.error_all = 1'b0;
-              if (hdr_has_data(h) && hdr_ep(h)) begin
+              if (prefix_refused) begin
+                decision.verdict        = NpUnsupported;
+              end else if (hdr_has_data(h) && hdr_ep(h)) begin
                 decision.error          = AER_POISONED;
                 decision.error_advisory = 1'b0;
               end else begin
@@ -272,7 +277,7 @@ module tlp_router
           decision.func      = h[50:48];
           decision.error_all = 1'b0;
           // F0 never sends a request that is answered.
-          if (h[50:48] != 3'd0) begin
+          if (!prefix_refused && h[50:48] != 3'd0) begin
             decision.target      = ToCompletion;
             decision.error_valid = 1'b0;
           end
@@ -282,7 +287,7 @@ module tlp_router
 
     if (decision.target == ToQueue && !queue_ready) begin
       decision.target         = ToNowhere;
-      decision.error_valid    = 1'b1;
+      decision.error_valid    = !overflow_told_q;
       decision.error          = AER_RX_OVERFLOW;
       decision.error_all      = 1'b1;
       decision.error_advisory = 1'b0;
@@ -301,7 +306,12 @@ module tlp_router
       held_func_q   <= decision.func;
       held_class_q  <= tlp_class;
     end
-    if (rst_i) held_target_q <= ToNowhere;
+    if (!np_valid_o) overflow_told_q <= 1'b0;
+    else if (fire && beat_q.sop && decision.error == AER_RX_OVERFLOW) overflow_told_q <= 1'b1;
+    if (rst_i) begin
+      held_target_q   <= ToNowhere;
+      overflow_told_q <= 1'b0;
+    end
   end
 
   // Outputs --------------------------------------------------------------------------------------

@@ -151,10 +151,16 @@ module tio_endpoint
     .p_release_o(p_release), .np_release_o(np_release), .cpl_release_o(cpl_release)
   );
 
-  // A TLP that IDE or the ingress dropped gives its buffer back here, the others at the router.
-  always_comb begin
-    release_o = {cpl_release, np_release, p_release};
-    if (rx_drop) release_o[rx_drop_class] = 1'b1;
+  // A TLP that IDE or the ingress dropped gives its buffer back here, the others at the router;
+  // both may happen to one class in one cycle.
+  logic [2:0] router_release;
+  assign router_release = {cpl_release, np_release, p_release};
+
+  for (genvar c = 0; c < 3; c++) begin : gen_release
+    release_merge u_release (
+      .clk_i, .rst_i, .a_i(router_release[c]), .b_i(rx_drop && rx_drop_class == 2'(c)),
+      .release_o(release_o[c])
+    );
   end
 
   // ---- completer and local bus ------------------------------------------------------------------

@@ -33,8 +33,8 @@ NUM_DESCRIPTORS = 8
 DMA_BUSY = 1 << 0
 DMA_DONE = 1 << 1
 DMA_ERROR = 1 << 2
-DMA_REASONS = ("none", "UR", "CA", "completion timeout", "poisoned completion", "bad descriptor",
-               "gate closed", "aborted")
+DMA_REASONS = ("none", "UR", "CA", "completion timeout", "poisoned or unprotected completion",
+               "bad descriptor", "gate closed", "aborted")
 
 MSIX_ENABLE = 1 << 31
 MSIX_FUNCTION_MASK = 1 << 30

@@ -13,6 +13,7 @@ from enum import IntEnum
 from teeio.errors import DecodeError
 
 IDE_PREFIX = 0x92
+PREFIX_FORMAT = 0b100  # Fmt, bits 7:5 of the first byte
 MAC_BYTES = 12
 
 
@@ -218,8 +219,8 @@ def decode(data: bytes) -> Tlp:
 
 
 def classify(data: bytes) -> TlpClass:
-    """Ordering class of the bytes of a TLP, which may begin with an IDE prefix."""
-    return Tlp(data[4:] if data[0] == IDE_PREFIX else data).tlp_class
+    """Ordering class of the bytes of a TLP, which may begin with one prefix of any kind."""
+    return Tlp(data[4:] if data[0] >> 5 == PREFIX_FORMAT else data).tlp_class
 
 
 def _dw0(first: int, length_dw: int, tag: int = 0) -> bytes:
