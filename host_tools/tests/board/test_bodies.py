@@ -73,8 +73,8 @@ DERIVED = {"message_tsm.py", "keying.py"}
 
 
 def test_one_tsm_for_all_bodies() -> None:
-    """Every body of the endpoint gets the class itself, whatever transport it has. Three places make one: hosts, targets by URL, platform models. That it
-    imports no body, test_rings shows."""
+    """Every body of the endpoint gets the class itself, whatever transport it has; that it imports
+    none, test_rings shows. Three places make one: hosts, targets by URL, platform models."""
     made = []
     for path in [*Path(REPOSITORY, "host_tools").rglob("*.py"),
                  *Path(REPOSITORY, "cocotb_tests").rglob("*.py")]:
