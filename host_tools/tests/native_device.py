@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sim import native
-from sim.native_client import Client
+from tests.native_client import Client
 
 INVALID, BUSY, UNEXPECTED, UNSPECIFIED, DECRYPT = 0x01, 0x03, 0x04, 0x05, 0x06
 UNSUPPORTED, LIMIT, SESSION_REQUIRED, RESPONSE_TOO_LARGE = 0x07, 0x0A, 0x0B, 0x0D

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from sim import native
-from sim.native_client import (
+from tests.native_client import (
     CAPS_TEE_IO,
     IDE_KM,
     TYPE_SPDM,

@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sim import native
-from sim.native_client import (
+from tests.native_client import (
     CAP_CHUNK,
     CAPS_TEE_IO,
     GET_VERSION,

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sim import native
-from sim.native_client import Client, sha384
+from tests.native_client import Client, sha384
 from tests.native_device import INVALID, OPERATION_FAILED, UNEXPECTED, error, started
 from tests.test_native_fuzz import mutate
 

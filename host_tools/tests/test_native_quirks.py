@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sim import native
-from sim.native_client import (
+from tests.native_client import (
     IDE_KM,
     TDISP,
     Client,

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from sim import native
-from sim.native_client import Client, sha384, verify
+from tests.native_client import Client, sha384, verify
 from tests.native_device import (
     INVALID,
     OPERATION_FAILED,

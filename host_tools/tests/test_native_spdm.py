@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sim import native
-from sim.native_client import (
+from tests.native_client import (
     CAPS_TEE_IO,
     GET_VERSION,
     IDE_KM,

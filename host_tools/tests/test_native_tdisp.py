@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sim import native
-from sim.native_client import (
+from tests.native_client import (
     IDE_KM,
     TDISP,
     Client,
