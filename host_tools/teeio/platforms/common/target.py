@@ -100,9 +100,6 @@ class HostTarget:
 
     def reset(self) -> None:
         self.host.reset()
-        # After a reset the bench sometimes carries no completion (seen with a CoVE-IO host and an
-        # interface in CONFIG_LOCKED) until both ends of the link begin anew.
-        self.host.transport.connect()
 
     def take_events(self) -> list[PortEvent]:
         return self.host.take_events()
