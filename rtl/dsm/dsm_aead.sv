@@ -115,26 +115,20 @@ module dsm_aead
               key_held_q[reg_req_i.wdata[2:0]] <= 1'b0;
             end
             REG_KEY_ERASE: begin
-              state_q    <= StErase;
-              running_q  <= 1'b0;
-              iv_q       <= '0;
-              in_q       <= '0;
-              expected_q <= '0;
-              tag_q      <= '0;
-              slot_q     <= reg_req_i.wdata[2:0];
+              state_q   <= StErase;
+              running_q <= 1'b0;
+              slot_q    <= reg_req_i.wdata[2:0];
               key_held_q[reg_req_i.wdata[2:0]] <= 1'b0;
             end
             // A slot without a key starts nothing.
             REG_START: begin
               if (key_held_q[reg_req_i.wdata[2:0]]) state_q <= StCmd;
-              else                                  iv_q    <= '0;
               running_q  <= 1'b0;
               slot_q     <= reg_req_i.wdata[2:0];
               decrypt_q  <= reg_req_i.wdata[8];
               all_in_q   <= 1'b0;
               finished_q <= 1'b0;
               match_q    <= 1'b0;
-              tag_q      <= '0;
               blocks_q   <= '0;
             end
             REG_PUSH: begin
@@ -145,26 +139,13 @@ module dsm_aead
                 push_last_q  <= reg_req_i.wdata[9];
               end
             end
-            REG_ABORT: begin
-              running_q  <= 1'b0;
-              iv_q       <= '0;
-              in_q       <= '0;
-              expected_q <= '0;
-              tag_q      <= '0;
-            end
+            REG_ABORT: running_q <= 1'b0;
             default: ;
           endcase
         end
-        if (wr && is_key) key_q[32 * (7 - 32'(addr[2:0])) +: 32] <= bswap(reg_req_i.wdata);
-        if (wr && is_iv)  iv_q[32 * (2 - 32'(addr[1:0])) +: 32] <= bswap(reg_req_i.wdata);
-        if (wr && is_in)  in_q[32 * (3 - 32'(addr[1:0])) +: 32] <= bswap(reg_req_i.wdata);
-        if (wr && is_tag) expected_q[32 * (3 - 32'(addr[1:0])) +: 32] <= bswap(reg_req_i.wdata);
       end
       StKey: begin
-        if (key_ready) begin
-          state_q <= StKeyWait;
-          key_q   <= '0;
-        end
+        if (key_ready) state_q <= StKeyWait;
       end
       StKeyWait: begin
         if (key_done) begin
@@ -178,13 +159,11 @@ module dsm_aead
         if (cmd_ready) begin
           state_q   <= StIdle;
           running_q <= 1'b1;
-          iv_q      <= '0;
         end
       end
       StPush: begin
         if (in_ready) begin
           state_q <= StIdle;
-          in_q    <= '0;
           if (push_last_q) all_in_q <= 1'b1;
         end
       end
@@ -198,8 +177,6 @@ module dsm_aead
     if (tag_take && tag_valid) begin
       finished_q <= 1'b1;
       match_q    <= !decrypt_q || (tag == expected_q && !open_overflow);
-      tag_q      <= decrypt_q ? '0 : tag;
-      expected_q <= '0;
     end
     // FINISH is the end of a message.
     if (reg_valid_i && !reg_req_i.we && reg_ready_o && is_finish) begin
@@ -210,12 +187,7 @@ module dsm_aead
 
     if (rst_i || zeroize_i) begin
       state_q    <= StIdle;
-      key_q      <= '0;
-      iv_q       <= '0;
-      in_q       <= '0;
       open_q     <= 1'b0;
-      expected_q <= '0;
-      tag_q      <= '0;
       running_q  <= 1'b0;
       all_in_q   <= 1'b0;
       finished_q <= 1'b0;
@@ -223,6 +195,33 @@ module dsm_aead
       blocks_q   <= '0;
       key_held_q <= '0;
     end
+  end
+
+  // The wide registers: a write enable a word, and one signal that clears each.
+  logic forget, message_begins;
+  assign forget         = wr && in_range && (addr == REG_ABORT || addr == REG_KEY_ERASE);
+  assign message_begins = wr && in_range && addr == REG_START;
+
+  always_ff @(posedge clk_i) begin
+    for (int unsigned i = 0; i < 8; i++) begin
+      if (wr && is_key && addr[2:0] == 3'(i)) key_q[32*(7-i) +: 32] <= bswap(reg_req_i.wdata);
+    end
+    for (int unsigned i = 0; i < 3; i++) begin
+      if (wr && is_iv && addr[1:0] == 2'(i)) iv_q[32*(2-i) +: 32] <= bswap(reg_req_i.wdata);
+    end
+    for (int unsigned i = 0; i < 4; i++) begin
+      if (wr && is_in && addr[1:0] == 2'(i))  in_q[32*(3-i) +: 32] <= bswap(reg_req_i.wdata);
+      if (wr && is_tag && addr[1:0] == 2'(i)) expected_q[32*(3-i) +: 32] <= bswap(reg_req_i.wdata);
+    end
+    if (tag_take && tag_valid) tag_q <= tag;
+
+    if (rst_i || zeroize_i || (state_q == StKey && key_ready))               key_q      <= '0;
+    if (rst_i || zeroize_i || forget || (state_q == StCmd && cmd_ready) ||
+        (message_begins && !key_held_q[reg_req_i.wdata[2:0]]))               iv_q       <= '0;
+    if (rst_i || zeroize_i || forget || (state_q == StPush && in_ready))     in_q       <= '0;
+    if (rst_i || zeroize_i || forget || (tag_take && tag_valid))             expected_q <= '0;
+    if (rst_i || zeroize_i || forget || message_begins ||
+        (tag_take && tag_valid && decrypt_q))                                tag_q      <= '0;
   end
 
   /* verilator lint_off PINCONNECTEMPTY */
