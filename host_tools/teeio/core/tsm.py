@@ -104,6 +104,9 @@ class Tsm:
         on_message: given to the session (`spdm_flow.Session.on_message`).
     """
 
+    does_discovery = True
+    """DOE Discovery before SPDM; False where the owner of the mailbox has done it."""
+
     def __init__(self, policy: TsmPolicy, rng: Rng, observe: Observer | None = None,
                  carries: Capabilities = BOARD,
                  on_message: Callable[[bool, bytes], None] | None = None) -> None:
@@ -185,6 +188,7 @@ class Tsm:
     def _attest(self) -> Steps[None]:
         identity = (yield from self._identity()) if self.carries.config else None
         requester = yield from spdm_flow.connect(self.policy.requester, self._rng,
+                                                 discovery=self.does_discovery,
                                                  on_exchange=self.on_exchange)
         suite = requester.suite
         self._observe("SPDM", f"version {suite.version >> 4}.{suite.version & 15},"

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The SEV-TIO scenarios on a virtual board, and the checks they depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from teeio.board import VirtualBoard, prepare_images
+from teeio.host import policy_for
+from teeio.platforms.catalogue import platform_named, scenarios
+from teeio.platforms.common.runner import mutation_table, run_scenarios
+from teeio.platforms.common.scenario import PlatformEnv, Verdict
+from teeio.platforms.common.states import ORDER, collect
+from teeio.platforms.common.target import board_targets
+
+SEED = 60_200
+PAGE = Path(__file__).parents[3] / "docs/platform_states.md"
+# On one shared connection, a few seconds each; A1 and A15 need their own, or end it.
+CHEAP = ("A2", "A3", "A4", "A5", "A6", "A9", "A13", "A16", "A17", "A18", "A19", "G1")
+WANTED = {"sev.mmio_assigned", "sev.mmio_io", "sev.mmio_4k", "sev.mmio_gpa", "sev.sdt_stream",
+          "sev.sdt_valid", "sev.auth", "sev.firmware_page", "sev.saved", "sev.tdi_state",
+          "sev.rmp_firmware"}
+
+
+@pytest.fixture(scope="module")
+def env() -> Iterator[PlatformEnv]:
+    images = prepare_images()
+    policy = policy_for(images, seeded=True)
+    with VirtualBoard(images, seed=SEED) as board:
+        targets = board_targets([board.url], policy)
+        try:
+            yield platform_named("sev-tio").make(list(targets), policy)
+        finally:
+            targets[0].close()
+
+
+def test_scenarios_on_one_connect_and_the_checks_they_depend_on(env: PlatformEnv) -> None:
+    """Everything cheap passes; without any one of some checks something turns red."""
+    results = run_scenarios(env, [s for s in scenarios("sev-tio") if s.id in CHEAP])
+    assert {r.scenario.id: (r.verdict.value, r.reason) for r in results
+            if r.verdict is not Verdict.PASS} == {}
+    assert sum(e.message == "return DEV_CONNECT" and e.detail == "SUCCESS"
+               for r in results for e in r.log) == 0
+    quick = [r for r in results if r.scenario.id not in ("G1", "A19")]
+    table = mutation_table(env, quick, checks=WANTED)
+    assert {row.check for row in table} == WANTED
+    assert [row.check for row in table if not row.red_without] == []
+
+
+def test_the_page_of_states_says_what_the_model_says(env: PlatformEnv) -> None:
+    """The column of this platform in docs/platform_states.md."""
+    column = collect("sev-tio", env)
+    rows = [line.strip("| \n").split(" | ") for line in PAGE.read_text().splitlines()
+            if line.startswith("|")]
+    at = rows[0].index(column.title)
+    assert [row[at] for row in rows[2:]] == [column.cells[state] for state in ORDER]
+
+
+@pytest.mark.long
+def test_all_scenarios_and_all_checks(env: PlatformEnv) -> None:
+    """Every scenario passes, every check turns something red."""
+    results = run_scenarios(env, scenarios("sev-tio"))
+    assert {r.scenario.id: (r.verdict.value, r.reason) for r in results
+            if r.verdict is not Verdict.PASS} == {}
+    table = mutation_table(env, results)
+    assert [row.check for row in table if not row.red_without] == []
