@@ -18,6 +18,7 @@ from teeio.platforms.linux import (
     scenarios_host,
 )
 from teeio.platforms.linux import states as linux_states
+from teeio.platforms.sev import backend as sev_backend
 from teeio.platforms.sev import scenarios_calls as sev_calls
 from teeio.platforms.sev import scenarios_host as sev_host
 from teeio.platforms.sev import scenarios_life as sev_life
@@ -26,5 +27,5 @@ from teeio.platforms.sev import states as sev_states
 
 __all__ = ["backend", "cove_states", "ghc", "linux_states", "platform_named", "platforms",
            "scenarios", "scenarios_attack", "scenarios_calls", "scenarios_faults",
-           "scenarios_guest", "scenarios_host", "scenarios_life", "sev_calls",
+           "scenarios_guest", "scenarios_host", "scenarios_life", "sev_backend", "sev_calls",
            "sev_host", "sev_life", "sev_memory", "sev_states"]

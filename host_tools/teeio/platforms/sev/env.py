@@ -17,7 +17,7 @@ from teeio.platforms.common.scenario import Platform, ScenarioFailed, expect, re
 from teeio.platforms.common.target import Target
 from teeio.platforms.sev.abi import Ret
 from teeio.platforms.sev.guest import TioDevice, TioGuest
-from teeio.platforms.sev.host import rp_id
+from teeio.platforms.sev.host import HostTdi, rp_id
 from teeio.platforms.sev.platform import make_platform
 from teeio.platforms.sev.rmp import Rmp
 from teeio.platforms.sev.sdt import PortPath, SevIommu
@@ -143,6 +143,12 @@ class SevEnv(MachineEnv[SevTsm]):
             tsm, mine = device.tsm, self.host.devices.get(device.index)
             if self.asp.in_flight(tsm.index):
                 raise TransportError(f"{device.name}: a command is in flight; reset it")
+            if tsm.ctx is not None and mine is not None:
+                if tsm.ctx.page != mine.page:
+                    raise TransportError(f"{device.name}: two contexts; reset it")
+                # What the firmware has, whoever made it.
+                mine.tdis = {tdi.tdi: mine.tdis.get(tdi.tdi) or HostTdi(
+                    tdi.page, self.guest().name) for tdi in tsm.ctx.tdis.values()}
             for tdi in list(mine.tdis) if mine is not None else []:
                 self._drop_tdi(device, tdi)
             if tsm.suspect:

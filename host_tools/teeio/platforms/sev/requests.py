@@ -176,8 +176,10 @@ class Requests:
         item = next((one for one in mine if one.first_page <= start
                      and start + ask.pages <= one.first_page + one.pages and ask.pages > 0), None)
         if self._take(rules.CONFIG_REPORT, item is not None, ConfigStatus.NOT_REPORTED,
-                      f"{ask.offset}+{ask.pages}") is not None or item is None:
+                      f"{ask.offset}+{ask.pages}") is not None:
             return ConfigStatus.NOT_REPORTED, 0
+        item = item or MmioRange(first_page=start, pages=ask.pages, attributes=0,
+                                 range_id=ask.range_id)
         if not ask.flags & messages.CONFIG_WRITE:
             return ConfigStatus.OK, item.attributes
         kept = item.attributes & ~RangeAttribute.IS_NON_TEE_MEM
