@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from teeio.errors import DecodeError, LocalError
+from teeio.errors import DecodeError
 
 
 class Cmd(IntEnum):
@@ -287,10 +287,3 @@ class Fence(IntEnum):
 def fence_status(dma: Fence, mmio: Fence) -> int:
     """DMA in bits 1:0, MMIO in bits 3:2."""
     return int(dma) | int(mmio) << 2
-
-
-def pages_for(length: int) -> int:
-    """How many 4 KiB pages hold a data buffer with `length` bytes of payload."""
-    if length < 0:
-        raise LocalError(f"{length} bytes do not exist: give a size")
-    return -(-(BUFFER_HEADER + length) // 4096)
