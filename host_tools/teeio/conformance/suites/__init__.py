@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All cases, group by group, in the order in which they run."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from teeio.conformance.model import Case
+from teeio.conformance.suites import (
+    tdisp_messages,
+    tdisp_rules,
+    tdisp_states,
+)
+
+CASES: Final[tuple[Case, ...]] = (
+    *tdisp_messages.CASES,
+    *tdisp_states.CASES,
+    *tdisp_rules.CASES,
+)

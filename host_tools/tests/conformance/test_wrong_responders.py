@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The suite bites: responders that answer one thing wrongly fail the case of that clause."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+
+import pytest
+
+from host_tools.tests.conformance.parts import (
+    Change,
+    Proxy,
+    changed_records,
+    failed,
+    need_native,
+    run_suite,
+    vendor,
+)
+from teeio.conformance.suites import CASES
+
+Payloads = Callable[[bytes, bytes], bytes | None]
+
+
+def tdisp(code: int, change: Callable[[bytes], bytes]) -> Change:
+    """Changes answers with this TDISP code; `change` sees them from the TDISP header on."""
+    def on_payload(request: bytes, answer: bytes) -> bytes | None:
+        if answer[:1] != b"\x01" or answer[2] != code:
+            return None
+        return b"\x01" + change(answer[1:])
+    return vendor(on_payload)
+
+
+def error_instead(request_code: int, answer_code: int, error: int) -> Change:
+    """TDISP_ERROR in the place of a good answer to `request_code`."""
+    def on_payload(request: bytes, answer: bytes) -> bytes | None:
+        if request[:1] != b"\x01" or request[2] != request_code or answer[2] != answer_code:
+            return None
+        return b"\x01\x10\x7f\0\0" + answer[5:17] + struct.pack("<II", error, 0)
+    return vendor(on_payload)
+
+
+def other_error(old: int, new: int) -> Change:
+    """Every TDISP_ERROR `old` becomes `new`."""
+    return tdisp(0x7F, lambda m: m[:16] + struct.pack("<I", new) + m[20:]
+                 if m[16:20] == struct.pack("<I", old) else m)
+
+
+def stop_refused_when_unlocked() -> Change:
+    """STOP is refused unless something was locked since the last one."""
+    locked = [False]
+
+    def on_payload(request: bytes, answer: bytes) -> bytes | None:
+        if request[:1] != b"\x01":
+            return None
+        if answer[2] == 0x03:
+            locked[0] = True
+        if answer[2] == 0x07 and not locked[0]:
+            return b"\x01\x10\x7f\0\0" + answer[5:17] + struct.pack("<II", 4, 0)
+        if answer[2] == 0x07:
+            locked[0] = False
+        return None
+    return vendor(on_payload)
+
+
+def ide_km(object_id: int, change: Callable[[bytes], bytes]) -> Change:
+    """Changes answers with this IDE_KM object id."""
+    return vendor(lambda request, answer: change(answer)
+                  if answer[:1] == b"\0" and answer[1] == object_id else None)
+
+
+def state_in_run(message: bytes) -> bytes:
+    return message[:16] + (b"\x01" if message[16] == 2 else message[16:])
+
+
+FIXED_NONCE = tdisp(0x03, lambda m: m[:16] + m[16:24] + bytes(24))
+
+WRONG: dict[str, tuple[Change, str]] = {
+    "state of RUN is told as CONFIG_LOCKED": (tdisp(0x05, state_in_run), "tdisp.state-in-run"),
+    "wrong error code for a wrong state": (other_error(4, 1), "tdisp.lock-in-locked"),
+    "wrong error code for a wrong nonce": (other_error(0x102, 4), "tdisp.start-wrong-nonce"),
+    "wrong error code for an unknown interface": (other_error(0x101, 1), "tdisp.interface.*"),
+    "STOP refused in CONFIG_UNLOCKED": (stop_refused_when_unlocked(), "tdisp.stop-in-unlocked"),
+    "report length off by one": (
+        tdisp(0x04, lambda m: m[:18] + struct.pack("<H", (m[18] | m[19] << 8) + 1) + m[20:]),
+        "tdisp.report-in-locked"),
+    "reserved attribute bit in the report": (
+        tdisp(0x04, lambda m: m[:49] + bytes([m[49] | 0x80]) + m[50:] if len(m) > 50 else m),
+        "tdisp.report-structure"),
+    "interface not echoed": (tdisp(0x01, lambda m: m[:4] + b"\xff" + m[5:]), "tdisp.version"),
+    "one byte too many": (tdisp(0x01, lambda m: m + b"\0"), "tdisp.version"),
+    "mandatory request missing": (
+        tdisp(0x02, lambda m: m[:20] + bytes([m[20] & 0x7F]) + m[21:]), "tdisp.capabilities"),
+    "address width 48": (tdisp(0x02, lambda m: m[:41] + b"\x30" + m[42:]), "tdisp.capabilities"),
+    "part of the nonce is constant": (FIXED_NONCE, "tdisp.nonce.fresh"),
+    "report refused in RUN": (error_instead(0x84, 0x04, 4), "tdisp.report-in-run"),
+}
+
+
+@pytest.mark.parametrize(("change", "case"), WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_answer_turns_the_case_red(monkeypatch: pytest.MonkeyPatch, change: Change,
+                                           case: str) -> None:
+    need_native()
+    with changed_records(monkeypatch, change):
+        report = run_suite(Proxy())
+    red = failed(report)
+    assert not report.diagnosis
+    assert report.exit_code == 1
+    assert any(fnmatchcase(name, case) for name in red), red
+    assert len(red) < len(CASES) / 2, "one wrong answer is no reason to distrust all others"
