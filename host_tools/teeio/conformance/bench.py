@@ -199,6 +199,13 @@ class Bench:
         self.ladder.remark(f"an object of type {object_type}, {len(message)} bytes")
         yield from self.doe(DoeObject.wrap(object_type, message).encode())
 
+    def doe_secured(self, record: bytes) -> Steps[bytes | None]:
+        """A secured record that was sealed before; None for silence, else what came, unopened."""
+        self.ladder.remark(f"a secured record of {len(record)} bytes")
+        answer = yield from self._object(DoeType.SECURED_SPDM, record)
+        self.ladder.remark("no answer" if answer is None else f"an answer of {len(answer)} bytes")
+        return answer
+
     def plain(self, message: bytes) -> Steps[Reply]:
         """Any bytes as an SPDM message outside of a session; up to 3 pad bytes may follow."""
         self.ladder.message(True, "SPDM", message)

@@ -53,16 +53,19 @@ class Proxy:
 
     Args:
         plain: changes answers outside of sessions.
+        discovery: changes answers to DOE Discovery, from the third DW on.
         registers: changes values read from the configuration space: (bdf, offset, value).
         lives: number of data objects after which nothing answers any more.
     """
 
-    def __init__(self, *, plain: Change | None = None, lives: int | None = None,
+    def __init__(self, *, plain: Change | None = None, discovery: Change | None = None,
+                 lives: int | None = None,
                  registers: Callable[[int, int, int], int] | None = None) -> None:
         self.inner = NativeTarget()
         self.capabilities = self.inner.capabilities
         self.objects = 0
-        self._plain, self._registers, self._lives = plain, registers, lives
+        self._plain, self._discovery = plain, discovery
+        self._registers, self._lives = registers, lives
 
     @property
     def is_lost(self) -> bool:
@@ -88,9 +91,11 @@ class Proxy:
         result = self.inner._perform(op)
         if isinstance(op, CfgRead) and isinstance(result, int) and self._registers is not None:
             return self._registers(op.bdf, op.offset, result)
-        if isinstance(op, DoeExchange) and op.request[2] == 1 and self._plain is not None:
+        change = {0: self._discovery, 1: self._plain}.get(
+            op.request[2]) if isinstance(op, DoeExchange) else None
+        if isinstance(op, DoeExchange) and change is not None:
             assert isinstance(result, bytes)
-            answer = self._plain(op.request[8:], result[8:])
+            answer = change(op.request[8:], result[8:])
             answer += bytes(-len(answer) % 4)
             return result[:4] + struct.pack("<I", 2 + len(answer) // 4) + answer
         return result

@@ -132,7 +132,12 @@ def test_cases_are_well_formed() -> None:
     ids = [c.id for c in CASES]
     aliases = [alias for c in CASES for alias in c.aliases]
     assert len(set(ids)) == len(ids)
-    assert len(set(aliases)) == len(aliases)
+    numbered = [a for a in aliases if not a.startswith("SpdmResponder.") or a.count(".") == 2]
+    assert len(set(numbered)) == len(numbered)
+    groups = {a for a in aliases if a not in numbered}
+    assert groups == {f"SpdmResponder.{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 16)}
+    for name, count in (("Tdisp", 22), ("IdeKm", 18)):
+        assert sum(a.startswith(f"{name}.") for a in aliases) == count
     for c in CASES:
         assert c.clause and c.title and all(c.assertions), c.id
 
