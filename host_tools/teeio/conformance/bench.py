@@ -121,6 +121,7 @@ class Bench:
         ladder: of the case that runs.
         functions: found by `prepare`, empty without a configuration space.
         nonce: start nonce of the TDI while it is CONFIG_LOCKED.
+        reset_target: resets the target; it performs no operation of its own program.
     """
 
     profile: Profile
@@ -130,6 +131,7 @@ class Bench:
     functions: list[Function] = field(default_factory=list)
     mailbox: DoeMailbox | None = None
     nonce: bytes = field(default=b"", repr=False)
+    reset_target: Callable[[], None] | None = None
     _session: Session | None = None
     _block: StreamBlock | None = None
     _is_keyed: bool = False
@@ -420,6 +422,20 @@ class Bench:
         yield from ide_km.key_set_stop(session, self.profile.stream_id, info,
                                        port_index=self.profile.port_index)
         self._is_keyed = False
+
+    def restore(self) -> Steps[None]:
+        """Enumerates again: BARs and Command as they were, whatever a case wrote."""
+        yield from self.prepare()
+
+    def reset(self) -> Steps[None]:
+        """Conventional reset, then enumeration; sessions and keys are gone."""
+        if self.reset_target is None:
+            raise SkipCase("the runner gave no way to reset the target")
+        self.ladder.remark("conventional reset")
+        self.reset_target()
+        self.forget()
+        self._touched_tdi = False
+        yield from self.prepare()
 
     def settle(self) -> Steps[None]:
         """After a case: stops the TDI if it was locked; gives the session up if that fails."""

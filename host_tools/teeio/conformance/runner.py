@@ -92,7 +92,8 @@ class Runner:
         self.seed = seed
         self.repeat = repeat
         self._on_result = on_result or (lambda result: None)
-        self._bench = Bench(profile, target.capabilities, random.Random(seed).randbytes)
+        self._bench = Bench(profile, target.capabilities, random.Random(seed).randbytes,
+                            reset_target=target.reset)
 
     def run(self, cases: Sequence[Case]) -> RunReport:
         """Runs the cases in the order given, group by group."""

@@ -25,7 +25,7 @@ from teeio.core import spdm_record
 from teeio.core.certificates import load_root
 from teeio.core.doe_mailbox import DoeMailbox
 from teeio.core.drive import run
-from teeio.core.ops import CfgRead, DoeExchange, Op, OpResult, Steps, T
+from teeio.core.ops import CfgRead, CfgWrite, DoeExchange, Op, OpResult, Steps, T
 from teeio.errors import TransportError
 from teeio.targets import NativeTarget
 from teeio.wire.secured import SecuredRecord
@@ -55,17 +55,19 @@ class Proxy:
         plain: changes answers outside of sessions.
         discovery: changes answers to DOE Discovery, from the third DW on.
         registers: changes values read from the configuration space: (bdf, offset, value).
+        loses: says of a configuration write (bdf, offset, value) that the device does not notice.
         lives: number of data objects after which nothing answers any more.
     """
 
     def __init__(self, *, plain: Change | None = None, discovery: Change | None = None,
                  lives: int | None = None,
-                 registers: Callable[[int, int, int], int] | None = None) -> None:
+                 registers: Callable[[int, int, int], int] | None = None,
+                 loses: Callable[[int, int, int], bool] = lambda *_: False) -> None:
         self.inner = NativeTarget()
         self.capabilities = self.inner.capabilities
         self.objects = 0
         self._plain, self._discovery = plain, discovery
-        self._registers, self._lives = registers, lives
+        self._registers, self._lives, self._loses = registers, lives, loses
 
     @property
     def is_lost(self) -> bool:
@@ -88,6 +90,8 @@ class Proxy:
             self.objects += 1
             if self._lives is not None and self.objects > self._lives:
                 raise TransportError("no answer within 1 s")
+        if isinstance(op, CfgWrite) and self._loses(op.bdf, op.offset, op.value):
+            return None
         result = self.inner._perform(op)
         if isinstance(op, CfgRead) and isinstance(result, int) and self._registers is not None:
             return self._registers(op.bdf, op.offset, result)

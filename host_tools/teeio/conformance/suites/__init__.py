@@ -7,6 +7,7 @@ from typing import Final
 
 from teeio.conformance.model import Case
 from teeio.conformance.suites import (
+    config,
     doe,
     ide_km,
     spdm_application,
@@ -28,4 +29,5 @@ CASES: Final[tuple[Case, ...]] = (
     *tdisp_messages.CASES,
     *tdisp_states.CASES,
     *tdisp_rules.CASES,
+    *config.CASES,
 )
