@@ -8,7 +8,8 @@ that breaks it says so by `forget`, or it is noticed.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -44,6 +45,7 @@ from teeio.wire.spdm_connection import Capabilities as DeviceCapabilities
 from teeio.wire.spdm_vendor import VendorDefinedRequest
 from teeio.wire.tdisp import InterfaceId, TdiState
 
+Tamper = Callable[[bytes], list[bytes]]
 KEY_BYTES: Final = 32
 ALL_KEYS: Final = tuple((direction, sub) for direction in KeyDirection for sub in SubStream)
 
@@ -122,6 +124,7 @@ class Bench:
         functions: found by `prepare`, empty without a configuration space.
         nonce: start nonce of the TDI while it is CONFIG_LOCKED.
         reset_target: resets the target; it performs no operation of its own program.
+        set_tamper: sets or ends an attack on TLPs, where the target allows it.
     """
 
     profile: Profile
@@ -132,6 +135,7 @@ class Bench:
     mailbox: DoeMailbox | None = None
     nonce: bytes = field(default=b"", repr=False)
     reset_target: Callable[[], None] | None = None
+    set_tamper: Callable[[Tamper | None], None] | None = None
     _session: Session | None = None
     _block: StreamBlock | None = None
     _is_keyed: bool = False
@@ -422,6 +426,21 @@ class Bench:
         yield from ide_km.key_set_stop(session, self.profile.stream_id, info,
                                        port_index=self.profile.port_index)
         self._is_keyed = False
+
+    @contextmanager
+    def tampering(self, attack: Tamper) -> Iterator[None]:
+        """Hands every TLP to the device to `attack`, which gives what is sent instead.
+
+        Raises:
+            SkipCase: the target does not let the suite stand on the link.
+        """
+        if self.set_tamper is None:
+            raise SkipCase("the target does not let the suite change TLPs")
+        self.set_tamper(attack)
+        try:
+            yield
+        finally:
+            self.set_tamper(None)
 
     def restore(self) -> Steps[None]:
         """Enumerates again: BARs and Command as they were, whatever a case wrote."""

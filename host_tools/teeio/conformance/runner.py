@@ -27,7 +27,10 @@ SANITY: Final = "sanity"
 
 
 class RunTarget(Protocol):
-    """What the runner needs of a target (`teeio.targets.Target` has it)."""
+    """What the runner needs of a target (`teeio.targets.Target` has it).
+
+    One that lets the suite change TLPs has `set_tamper` as well (`teeio.targets.BoardTarget`).
+    """
 
     @property
     def capabilities(self) -> Capabilities:
@@ -93,7 +96,8 @@ class Runner:
         self.repeat = repeat
         self._on_result = on_result or (lambda result: None)
         self._bench = Bench(profile, target.capabilities, random.Random(seed).randbytes,
-                            reset_target=target.reset)
+                            reset_target=target.reset,
+                            set_tamper=getattr(target, "set_tamper", None))
 
     def run(self, cases: Sequence[Case]) -> RunReport:
         """Runs the cases in the order given, group by group."""

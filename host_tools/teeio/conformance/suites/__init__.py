@@ -10,6 +10,7 @@ from teeio.conformance.suites import (
     config,
     doe,
     ide_km,
+    link,
     spdm_application,
     spdm_identity,
     spdm_keys,
@@ -30,4 +31,5 @@ CASES: Final[tuple[Case, ...]] = (
     *tdisp_states.CASES,
     *tdisp_rules.CASES,
     *config.CASES,
+    *link.CASES,
 )
