@@ -296,6 +296,10 @@ class BoardTarget:
         """Objects go through this mailbox from now on."""
         self._mailbox = mailbox
 
+    def set_tamper(self, attack: Callable[[bytes], list[bytes]] | None) -> None:
+        """Puts an attack on the link, see `Dispatcher.tamper`; None ends it."""
+        self._dispatcher.tamper = attack
+
     def reset(self) -> None:
         """Conventional reset of the endpoint."""
         self._transport.run(control(ControlOp.RESET))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import typer
 
-from teeio.cli import platform, sim, verbs
+from teeio.cli import conformance, platform, sim, verbs
 from teeio.cli.check import check
 from teeio.cli.decode import decode
 from teeio.cli.demo import demo
@@ -21,6 +21,7 @@ app.command()(decode)
 app.command()(serve)
 app.add_typer(sim.app, name="sim")
 app.add_typer(platform.app, name="platform")
+app.add_typer(conformance.app, name="conformance")
 for _verb in (verbs.connect, verbs.bind, verbs.start, verbs.unbind, verbs.disconnect, verbs.info,
               provision):
     app.command()(_verb)

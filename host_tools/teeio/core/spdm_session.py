@@ -198,6 +198,27 @@ class SpdmSession(SpdmEvidence):
     def _require_identity_phase(self) -> None:
         self._require_application()
 
+    # Misuse on purpose ---------------------------------------------------------------------
+
+    def seal_raw(self, message: bytes) -> bytes:
+        """The record for any bytes, legal or not; for conformance suites.
+
+        No request becomes outstanding and nothing is judged: the answer goes to `open_raw`.
+        """
+        return self._tx.seal(self.session_id, message)
+
+    def open_raw(self, data: bytes) -> bytes:
+        """The message in a record that answers `seal_raw`.
+
+        Raises:
+            PeerError: it is no record of this session; the session is dead then.
+        """
+        try:
+            return self._unwrap(data)
+        except PeerError:
+            self.abandon()
+            raise
+
     # Handshake -----------------------------------------------------------------------------
 
     def finish(self) -> bytes:
