@@ -58,11 +58,10 @@ def test_scenarios_on_one_connect_and_the_checks_they_depend_on(env: PlatformEnv
 
 
 @pytest.mark.long
-def test_all_scenarios_and_all_checks() -> None:
-    """On two boards; every check turns something red."""
+def test_all_scenarios() -> None:
+    """On two boards. That each check turns something red is shown by `make platforms`; a sample of
+    that stands above."""
     for both in environment(2):
         results = run_scenarios(both, scenarios("linux"))
         assert {r.scenario.id: (r.verdict.value, r.reason) for r in results
                 if r.verdict is not Verdict.PASS} == {}
-        table = mutation_table(both, results)
-        assert [row.check for row in table if not row.red_without] == []

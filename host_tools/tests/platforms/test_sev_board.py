@@ -59,12 +59,8 @@ def test_the_page_of_states_says_what_the_model_says(env: PlatformEnv) -> None:
 
 
 @pytest.mark.long
-def test_all_scenarios_and_all_checks(env: PlatformEnv) -> None:
-    """Every scenario passes, every check of this platform turns something red. Those of the common
-    TSM stand behind the firmware's own here; other platforms show what they are worth."""
+def test_all_scenarios(env: PlatformEnv) -> None:
+    """Every scenario passes. The whole table of checks is `make platforms`; a sample stands above."""
     results = run_scenarios(env, scenarios("sev-tio"))
     assert {r.scenario.id: (r.verdict.value, r.reason) for r in results
             if r.verdict is not Verdict.PASS} == {}
-    table = mutation_table(env, results)
-    assert [row.check for row in table
-            if row.check.startswith("sev.") and not row.red_without] == []
