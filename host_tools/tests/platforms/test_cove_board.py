@@ -63,7 +63,7 @@ def test_the_page_of_states_says_what_the_model_says(env: PlatformEnv) -> None:
 
 @pytest.mark.long
 def test_all_scenarios(env: PlatformEnv) -> None:
-    """Every scenario passes. The whole table of checks is `make platforms`; a sample stands above."""
+    """Every scenario passes; `make platforms` has the table of all checks, above is a sample."""
     results = run_scenarios(env, scenarios("cove"))
     assert {r.scenario.id: (r.verdict.value, r.reason) for r in results
             if r.verdict is not Verdict.PASS} == {}
