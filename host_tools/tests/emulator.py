@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sim import native
 from teeio.board import prepare_images
 from teeio.core import ide_km, tdisp
 from teeio.core.certificates import ChainPolicy, load_root
@@ -30,6 +29,7 @@ from teeio.targets import NativeTarget, Target
 from teeio.wire.ide_km import KeyDirection, KeyInfo, SubStream
 from teeio.wire.spdm_session import KeyUpdateOp
 from teeio.wire.tdisp import InterfaceId, TdiState
+from tests import native_dsm as native
 
 PATIENCE = 20.0
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from sim.native import NativeDsm
+from tests.native_dsm import NativeDsm
 
 GET_VERSION = bytes.fromhex("10840000")
 CAPS_TEE_IO = 0x000062C2  # CERT, ENCRYPT, MAC, KEY_EX, HBEAT, KEY_UPD

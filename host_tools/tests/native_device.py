@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sim import native
+from tests import native_dsm as native
 from tests.native_client import Client
 
 INVALID, BUSY, UNEXPECTED, UNSPECIFIED, DECRYPT = 0x01, 0x03, 0x04, 0x05, 0x06

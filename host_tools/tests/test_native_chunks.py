@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sim import native
+from tests import native_dsm as native
 from tests.native_client import (
     CAPS_TEE_IO,
     IDE_KM,

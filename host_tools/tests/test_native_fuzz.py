@@ -16,7 +16,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sim import native
+from tests import native_dsm as native
 from tests.native_client import (
     CAP_CHUNK,
     CAPS_TEE_IO,

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sim import native
+from tests import native_dsm as native
 from tests.native_client import Client, sha384
 from tests.native_device import INVALID, OPERATION_FAILED, UNEXPECTED, error, started
 from tests.test_native_fuzz import mutate

@@ -18,7 +18,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from sim import native
+from tests import native_dsm as native
 from tests.capture import load
 
 VERSIONS = pytest.mark.parametrize("version", [0x12, 0x13], ids=["1.2", "1.3"])

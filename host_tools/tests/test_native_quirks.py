@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sim import native
+from tests import native_dsm as native
 from tests.native_client import (
     IDE_KM,
     TDISP,

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from sim import native
+from tests import native_dsm as native
 from tests.native_client import Client, sha384, verify
 from tests.native_device import (
     INVALID,

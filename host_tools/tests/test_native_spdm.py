@@ -2,7 +2,7 @@
 """The firmware's SPDM responder as a native process: every rule that a request can break.
 
 Expected codes are typed from DSP0274 and the project's notes on it; the requester is
-sim/native_client.py, which shares nothing with the firmware or the host tools.
+tests/native_client.py, which shares nothing with the firmware or the host tools.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sim import native
+from tests import native_dsm as native
 from tests.native_client import (
     CAPS_TEE_IO,
     GET_VERSION,

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sim import native
+from tests import native_dsm as native
 from tests.native_client import (
     IDE_KM,
     TDISP,

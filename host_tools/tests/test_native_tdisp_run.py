@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sim import native
+from tests import native_dsm as native
 from tests.native_client import IDE_KM, Client, Session, all_infos, key_go, key_prog
 from tests.test_native_tdisp import (
     BAD_STATE,

@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from sim import native
 from teeio.core import ide_km, tdisp
 from teeio.core.certificates import ChainPolicy
 from teeio.core.drive import run
@@ -44,6 +43,7 @@ from teeio.wire.spdm_identity import Digests
 from teeio.wire.spdm_measurements import Measurements
 from teeio.wire.spdm_session import KeyUpdateOp
 from teeio.wire.tdisp import InterfaceId, TdispErrorCode, TdiState
+from tests import native_dsm as native
 
 CONFIGURATIONS = pytest.mark.parametrize(
     ("spdm", "secured"),

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sim import native
 from teeio.board import prepare_images
 from teeio.conformance.bench import Profile
 from teeio.conformance.model import Case, Verdict
@@ -29,6 +28,7 @@ from teeio.core.ops import CfgRead, CfgWrite, DoeExchange, Op, OpResult, Steps, 
 from teeio.errors import TransportError
 from teeio.targets import NativeTarget
 from teeio.wire.secured import SecuredRecord
+from tests import native_dsm as native
 
 Change = Callable[[bytes, bytes], bytes]
 """(request, answer) -> the answer that is given instead; SPDM messages."""
