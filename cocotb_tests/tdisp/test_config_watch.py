@@ -237,3 +237,20 @@ async def resets_and_bus_numbers(dut: Any) -> None:
         dut.bus_dev_change_i.value = change
         for valid in (0, 1):
             assert await apply(dut, s, valid=valid) == (want, 0, 0)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def registers_of_a_bound_peer_stream_are_watched(dut: Any) -> None:
+    """Control and association registers of a P2P block end the TDI that bound it, no other."""
+    quiet(dut)
+    registers = {offset: block for offset, block in (CONTROL | ASSOCIATION).items() if block < 2}
+    for offset, block in registers.items():
+        for p2p in range(4):
+            s = situation(0, offset, 1, 1, block=2)      # no TDI has a selective default stream
+            await apply(dut, s)
+            dut.view_i.value = sum(
+                pack(VIEW, state=RUN, block=2, p2p=p2p if tdi == 1 else 0) << TDI_VIEW_BITS * tdi
+                for tdi in range(NUM_TDI))
+            await Timer(1, unit="ns")
+            want = 0b010 if p2p >> block & 1 else 0
+            assert int(dut.violation_o.value) == want, f"register {offset:#x} p2p {p2p:02b}"
